@@ -1,0 +1,381 @@
+"""The graph: an ordered list of nodes in SSA form, with the verbs that torch.fx users know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mase.ir.annotations import Meta
+from mase.ir.diagnostics import Location, MaseError, did_you_mean
+from mase.ir.op import Level, Op
+from mase.ir.state import State
+from mase.ir.template import Hole, Template
+from mase.ir.types import TensorType, Type
+
+if TYPE_CHECKING:
+    import networkx
+
+__all__ = ["Graph", "Header", "Node"]
+
+O = TypeVar("O", bound=Op)
+
+
+class Node:
+    """One operation and the value that it computes.
+
+    ``scope`` is the module path in the user's model and survives every rewrite; ``loc`` is the
+    user's file and line. Create nodes with `Graph.add`.
+    """
+
+    def __init__(self, graph: Graph, name: str, op: Op, type: Type) -> None:
+        self.graph = graph
+        self.name = name
+        self._op = op
+        self._type = type
+        self._inputs: tuple[Node, ...] = ()
+        self._params: dict[str, str] = {}
+        self._users: dict[Node, None] = {}
+        self.scope: str = ""
+        self.loc: Location | None = None
+        self.meta = Meta(graph.touch)
+    @property
+    def op(self) -> Op:
+        """The operation; assigning another keeps operands, roles and users."""
+        return self._op
+
+    @op.setter
+    def op(self, value: Op) -> None:
+        self._op = value
+        self.graph.touch()
+
+    @property
+    def type(self) -> Type:
+        """The type of the value."""
+        return self._type
+
+    @type.setter
+    def type(self, value: Type) -> None:
+        self._type = value
+        self.graph.touch()
+
+    @property
+    def tensor_type(self) -> TensorType:
+        """The type, known to be a tensor's.
+
+        Raises:
+            MaseError: if the value is not a tensor.
+        """
+        if not isinstance(self._type, TensorType):
+            raise MaseError.of(f"expected a tensor, found {self._type}", node=self.name, source=self.loc)
+        return self._type
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The data operands."""
+        return self._inputs
+
+    @inputs.setter
+    def inputs(self, nodes: Sequence[Node]) -> None:
+        for node in self._inputs:
+            node._users.pop(self, None)
+        self._inputs = tuple(nodes)
+        for node in self._inputs:
+            node._users[self] = None
+        self.graph.touch()
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """The state key of each parameter role."""
+        return self._params
+
+    @params.setter
+    def params(self, roles: Mapping[str, str]) -> None:
+        self._params = dict(roles)
+        self.graph.touch()
+
+    @property
+    def users(self) -> tuple[Node, ...]:
+        """The nodes that take this value as an operand, each once."""
+        return tuple(self._users)
+
+    def infer(self) -> Type:
+        """The type that the op computes from its operands now.
+
+        Raises:
+            mase.ir.op.OpError: if they do not fit.
+        """
+        roles = {role: self.graph.state.entry(key).type for role, key in self._params.items()}
+        return self._op.infer(*(n.type for n in self._inputs), **roles)
+
+    def replace_input(self, old: Node, new: Node) -> None:
+        """Take ``new`` wherever ``old`` is an operand."""
+        self.inputs = [new if n is old else n for n in self._inputs]
+
+    def replace_all_uses_with(self, other: Node) -> None:
+        """Let every user, and the graph's outputs, take ``other`` instead."""
+        for user in self.users:
+            if user is not other:
+                user.replace_input(self, other)
+        self.graph.outputs = [other if n is self else n for n in self.graph.outputs]
+
+    def __repr__(self) -> str:
+        operands = ", ".join(f"%{n.name}" for n in self._inputs)
+        return f"%{self.name}: {self._type} = {self._op.name}({operands})"
+
+
+@dataclass
+class Header:
+    """What a graph.toml holds beside the graph: the recipe, options and history, kept verbatim."""
+
+    model: dict[str, Any] = field(default_factory=dict[str, Any])
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+    pipeline: dict[str, Any] = field(default_factory=dict[str, Any])
+    passes: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    history: list[str] = field(default_factory=list[str])
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Graph:
+    """A model: nodes, weights and where they came from.
+
+    Example:
+        >>> import mase.ir
+        >>> from mase.ir.ops import core, nn
+        >>> g = Graph("tiny")
+        >>> x = g.add(core.Input(), type=mase.ir.parse_type("f32[N,4]"), name="x")
+        >>> y = g.add(nn.Relu(), x, name="y")
+        >>> g.outputs = [y]
+        >>> y
+        %y: f32[N,4] = nn.relu(%x)
+        >>> x.users
+        (%y: f32[N,4] = nn.relu(%x),)
+    """
+
+    def __init__(self, name: str = "graph", level: Level = "float") -> None:
+        self.name = name
+        self.level: Level = level
+        self.version = 0
+        self.state = State(self.touch)
+        self.header = Header()
+        self._by_name: dict[str, Node] = {}
+        # A ring of links in which None stands between the last node and the first.
+        self._after: dict[Node | None, Node | None] = {None: None}
+        self._before: dict[Node | None, Node | None] = {None: None}
+        self._point: Node | None = None  # insert before it; None: at the end
+        self._outputs: list[Node] = []
+        self._structure: Template | None = None
+
+    def touch(self) -> None:
+        """Raise the version, so that analyses of the old graph are dropped."""
+        self.version += 1
+
+    # -- reading ----------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> Iterator[Node]:
+        """The nodes in execution order; the graph may be changed while iterating.
+
+        Nodes added meanwhile are not visited, nor are nodes erased before their turn.
+        """
+        order: list[Node] = []
+        node = self._after[None]
+        while node is not None:
+            order.append(node)
+            node = self._after[node]
+        return (n for n in order if self._by_name.get(n.name) is n)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __getitem__(self, name: str) -> Node:
+        """The node called ``name``.
+
+        Raises:
+            MaseError: if there is none, with a remedy.
+        """
+        if name not in self._by_name:
+            raise MaseError.of(f"no node {name!r} in the graph", help=did_you_mean(name, self._by_name))
+        return self._by_name[name]
+
+    @property
+    def inputs(self) -> list[Node]:
+        """The ``core.input`` nodes in order."""
+        return [n for n in self.nodes if n.op.name == "core.input"]
+
+    @property
+    def outputs(self) -> list[Node]:
+        """The nodes whose values the graph returns, by hole number of `structure`."""
+        return list(self._outputs)
+
+    @outputs.setter
+    def outputs(self, nodes: Sequence[Node]) -> None:
+        if self._structure is not None and len(self._structure.holes) != len(nodes):
+            self._structure = None
+        self._outputs = list(nodes)
+        self.touch()
+
+    @property
+    def structure(self) -> Template:
+        """How the outputs are arranged; a lone tensor is ``%0``, several are a tuple unless said."""
+        if self._structure is not None:
+            return self._structure
+        holes = tuple(Hole(i) for i in range(len(self._outputs)))
+        return Template.of(holes[0] if len(holes) == 1 else holes)
+
+    @structure.setter
+    def structure(self, template: Template) -> None:
+        self._structure = template
+        self.touch()
+
+    def find(self, *ops: type[O]) -> list[Node]:
+        """The nodes whose op is an instance of one of ``ops``, in order."""
+        return [n for n in self.nodes if isinstance(n.op, ops)]
+
+    # -- changing ---------------------------------------------------------------------------
+
+    def add(
+        self,
+        op: Op,
+        *inputs: Node,
+        params: Mapping[str, str] | None = None,
+        type: Type | None = None,
+        name: str | None = None,
+        scope: str = "",
+        loc: Location | None = None,
+    ) -> Node:
+        """Insert a node at the insertion point (the end, unless inside `inserting_before`).
+
+        Args:
+            op: the operation.
+            inputs: its data operands.
+            params: state keys by role.
+            type: the type of the value; inferred when absent.
+            name: a wish; made unique.
+            scope: the module path in the user's model.
+            loc: the user's file and line.
+
+        Raises:
+            mase.ir.op.OpError: if the type is to be inferred and the operands do not fit.
+        """
+        roles = dict(params or {})
+        if type is None:
+            known = {role: self.state.entry(key).type for role, key in roles.items()}
+            type = op.infer(*(n.type for n in inputs), **known)
+        node = Node(self, self.fresh_name(name or op.name.rpartition(".")[2]), op, type)
+        node.scope, node.loc = scope, loc
+        node.params = roles
+        node.inputs = inputs
+        self._link(node)
+        return node
+
+    def fresh_name(self, wish: str) -> str:
+        """``wish`` as an identifier that no node has yet."""
+        base = re.sub(r"\W", "_", wish)
+        base = base if base and not base[0].isdigit() else f"_{base}"
+        name, i = base, 0
+        while name in self._by_name:
+            i += 1
+            name = f"{base}_{i}"
+        return name
+
+    def erase(self, node: Node) -> None:
+        """Remove a node that nothing uses.
+
+        Raises:
+            ValueError: if it has users or is an output.
+        """
+        if node.users or any(n is node for n in self._outputs):
+            users = [n.name for n in node.users] or ["the graph's outputs"]
+            raise ValueError(f"cannot erase {node.name!r}: used by {', '.join(users)}")
+        node.inputs = ()
+        self._unlink(node)
+
+    @contextmanager
+    def inserting_before(self, node: Node) -> Iterator[None]:
+        """Let `add` insert before ``node``."""
+        saved, self._point = self._point, node
+        try:
+            yield
+        finally:
+            self._point = saved
+
+    @contextmanager
+    def inserting_after(self, node: Node) -> Iterator[None]:
+        """Let `add` insert after ``node``, in the order of the calls."""
+        saved, self._point = self._point, self._after[node]
+        try:
+            yield
+        finally:
+            self._point = saved
+
+    def copy(self) -> Graph:
+        """An independent graph; ops, annotations and tensors are shared, for they do not change."""
+        from copy import deepcopy
+
+        new = Graph(self.name, self.level)
+        new.state = self.state.copy(new.touch)
+        new.header = deepcopy(self.header)
+        for node in self.nodes:
+            made = new.add(
+                node.op,
+                *(new[n.name] for n in node.inputs),
+                params=node.params,
+                type=node.type,
+                name=node.name,
+                scope=node.scope,
+                loc=node.loc,
+            )
+            made.meta.update(node.meta)
+        new.outputs = [new[n.name] for n in self._outputs]
+        new.structure = self.structure
+        return new
+
+    def to_networkx(self) -> networkx.DiGraph[str]:
+        """The dataflow graph by node names; each vertex holds its `Node` as ``node``.
+
+        An edge's ``operands`` are the positions at which the user takes the value.
+        """
+        import networkx
+
+        result: networkx.DiGraph[str] = networkx.DiGraph()
+        for node in self.nodes:
+            result.add_node(node.name, node=node)
+        for node in self.nodes:
+            for source in dict.fromkeys(node.inputs):
+                places = [i for i, n in enumerate(node.inputs) if n is source]
+                result.add_edge(source.name, node.name, operands=places)
+        return result
+
+    # -- equality and links -----------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in every field that graph.toml holds; the weights' values are not compared."""
+        if not isinstance(other, Graph):
+            return NotImplemented
+        from mase.ir.diff import diff
+
+        return not diff(self, other)
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.name!r}: {len(self)} nodes, level {self.level}>"
+
+    def _link(self, node: Node) -> None:
+        point, before = self._point, self._before[self._point]
+        self._after[before], self._before[node] = node, before
+        self._after[node], self._before[point] = point, node
+        self._by_name[node.name] = node
+        self.touch()
+
+    def _unlink(self, node: Node) -> None:
+        before, after = self._before.pop(node), self._after.pop(node)
+        self._after[before], self._before[after] = after, before
+        del self._by_name[node.name]
+        self.touch()
