@@ -1,5 +1,6 @@
 """Every public name explains itself, and the names that ``import mase`` offers show an example that runs."""
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -16,12 +17,12 @@ def modules() -> list[str]:
     return ["mase", *(found.name for found in pkgutil.walk_packages(mase.__path__, "mase."))]
 
 
-def explanation(name: str, value: object) -> str:
-    """Give the docstring written for a value, not one that it inherits or that Python makes up."""
+def has_docstring(name: str, value: object) -> bool:
+    """Tell whether a docstring was written for a value, not inherited or made up by Python."""
     if not (inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value)):
-        value = type(value)  # a constant: its class explains it
-    text = value.__doc__ or ""
-    return "" if text.startswith(f"{name}(") else text  # the signature that @dataclass puts there
+        return True  # constants and type aliases have no place for one
+    text = (value.__doc__ or "").strip()
+    return bool(text) and not text.startswith(f"{name}(")  # the signature that @dataclass puts there
 
 
 @pytest.mark.parametrize("module", modules())
@@ -29,7 +30,7 @@ def test_public_names_have_docstrings(module: str) -> None:
     loaded = importlib.import_module(module)
     public = getattr(loaded, "__all__", ())
     assert len(set(public)) == len(public), "a name is listed twice"
-    mute = [name for name in public if not explanation(name, getattr(loaded, name)).strip()]
+    mute = [name for name in public if not has_docstring(name, getattr(loaded, name))]
     assert not mute, f"{module}: no docstring on {', '.join(mute)}"
 
 
@@ -40,13 +41,14 @@ def test_front_door_shows_examples(name: str) -> None:
         assert ">>> " in (value.__doc__ or ""), f"the docstring of mase.{name} has no example"
 
 
-def test_explanation_is_not_inherited() -> None:
-    class Mute(list[int]):
+def test_mute_names_are_found() -> None:
+    class Mute(dict[str, int]):
         pass
 
     def mute() -> None: ...
 
-    assert not explanation("Mute", Mute)
-    assert not explanation("mute", mute)
-    assert not explanation("Point", type("Point", (), {"__doc__": "Point(x: int)"}))
-    assert explanation("modules", modules)
+    assert not has_docstring("Mute", Mute)
+    assert not has_docstring("mute", mute)
+    assert not has_docstring("Point", dataclasses.make_dataclass("Point", ["x"]))
+    assert has_docstring("modules", modules)
+    assert has_docstring("ROOT", 3)
