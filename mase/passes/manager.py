@@ -1,0 +1,62 @@
+"""The manager: runs planned passes, verifies after each, and tells the instruments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mase.ir import verify
+from mase.ir.diagnostics import Diagnostic, MaseError
+from mase.passes.context import Context
+from mase.passes.instruments import Instrument
+from mase.passes.steps import Step
+
+__all__ = ["run_steps"]
+
+
+def run_steps(steps: Sequence[Step], ctx: Context, instruments: Sequence[Instrument] = ()) -> None:
+    """Run passes on ``ctx.graph``, in place.
+
+    Args:
+        steps: the planned passes.
+        ctx: the context of the run.
+        instruments: who watches.
+
+    Raises:
+        MaseError: if a pass reports a problem or leaves an invalid graph.
+    """
+    for step in steps:
+        ctx.pass_name = step.name
+        try:
+            _run_step(step, ctx, instruments)
+        except Exception as error:
+            error.add_note(f"in pass {str(step.call)!r}, number {step.index + 1} of the pipeline")
+            for instrument in reversed(instruments):
+                instrument.on_failure(step, ctx, error)
+            raise
+        finally:
+            ctx.pass_name = ""
+
+
+def _run_step(step: Step, ctx: Context, instruments: Sequence[Instrument]) -> None:
+    for instrument in instruments:
+        instrument.before_pass(step, ctx)
+    before = ctx.graph.version
+    step.made.run(ctx.graph, ctx, step.options)
+    if ctx.graph.version != before:
+        _check(step, ctx)
+    ctx.analyses.settle(step.made.preserves, before)
+    ctx.graph.header.history.append(str(step.call))
+    for instrument in reversed(instruments):
+        instrument.after_pass(step, ctx)
+
+
+def _check(step: Step, ctx: Context) -> None:
+    graph, made = ctx.graph, step.made
+    problems = [d for d in verify.verify(graph) if d.severity.value == "error"]
+    if made.ensures is not None and graph.level != made.ensures:
+        problems.append(Diagnostic(f"the graph is {graph.level}, not {made.ensures} as the pass promises"))
+    if problems:
+        culprit = Diagnostic(
+            f"pass {step.name!r} left an invalid graph", at=made.place, help="the pass is wrong"
+        )
+        raise MaseError([culprit, *problems])

@@ -1,0 +1,111 @@
+"""Steps: the calls of a pipeline matched with registered passes, their options merged and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mase.ir.diagnostics import Diagnostic, MaseError, UsageError
+from mase.ir.op import Level
+from mase.passes.base import Pass
+from mase.passes.grammar import Call
+from mase.passes.options import OptionError, parse_options
+from mase.passes.registry import get_pass, pass_names
+
+__all__ = ["Step", "check_levels", "plan"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One pass of a run.
+
+    Args:
+        index: its place in the pipeline, from 0.
+        call: its name with every option that is not a default.
+        made: the registered pass.
+        options: the typed values of its options.
+        rest: the calls that follow.
+    """
+
+    index: int
+    call: Call
+    made: Pass
+    options: Mapping[str, Any]
+    rest: tuple[Call, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the pass."""
+        return self.made.name
+
+
+def plan(calls: Sequence[Call], tables: Mapping[str, Mapping[str, Any]]) -> list[Step]:
+    """Match calls with passes.
+
+    Args:
+        calls: what to run; their options win over the tables.
+        tables: options by name of the pass, as under ``[passes]``.
+
+    Raises:
+        MaseError: telling every unknown pass and option and every bad value at once; a `UsageError`
+            unless all of them come from the tables.
+    """
+    found: list[Step] = []
+    from_calls: list[Diagnostic] = []
+    from_tables: list[Diagnostic] = []
+    effective = [Call(c.name, {**tables.get(c.name, {}), **c.options}, c.column) for c in calls]
+    for index, (written, call) in enumerate(zip(calls, effective, strict=True)):
+        try:
+            made = get_pass(call.name)
+        except MaseError as error:
+            from_calls += error.diagnostics
+            continue
+        values, errors = parse_options(made.options, call.options)
+        for error in errors:
+            table = error.option in tables.get(call.name, {}) and error.option not in written.options
+            (from_tables if table else from_calls).append(_explain(error, call.name, table=table))
+        found.append(Step(index, call, made, values, tuple(effective[index + 1 :])))
+    if from_calls or from_tables:
+        kind = UsageError if from_calls else MaseError
+        raise kind(list(dict.fromkeys(from_calls + from_tables)))
+    return found
+
+
+def check_levels(steps: Sequence[Step], level: Level, *, has_data: bool) -> list[Diagnostic]:
+    """What is wrong with running ``steps`` on a graph of ``level``, found without running anything.
+
+    Args:
+        steps: the planned passes.
+        level: the level of the graph before the first.
+        has_data: whether there is a data set.
+    """
+    problems: list[Diagnostic] = []
+    cause: Step | None = None
+    for step in steps:
+        if level not in step.made.requires:
+            problems.append(_wrong_level(step, level, cause))
+        if step.made.needs_data and not has_data:
+            remedy = 'write [data] source = "digits" in the graph.toml, or add -D data.source=digits'
+            problems.append(
+                Diagnostic(f"pass {step.name!r} needs a data set, and there is none", help=remedy)
+            )
+        if step.made.ensures is not None:
+            level, cause = step.made.ensures, step
+    return problems
+
+
+def _wrong_level(step: Step, level: Level, cause: Step | None) -> Diagnostic:
+    wanted = " or ".join(step.made.requires)
+    why = f"{cause.name!r} before it makes it {level}" if cause else f"the graph is {level}"
+    message = f"pass {step.name!r} takes a {wanted} graph, but {why}"
+    if cause is not None and set(cause.made.requires) & set(step.made.requires):
+        return Diagnostic(message, help=f"run {step.name!r} before {cause.name!r}")
+    makers = [name for name in pass_names() if get_pass(name).ensures in step.made.requires]
+    remedy = f"passes that make it so: {', '.join(makers)}" if makers else f"start from a {wanted} graph"
+    return Diagnostic(message, help=remedy)
+
+
+def _explain(error: OptionError, name: str, *, table: bool) -> Diagnostic:
+    where = f"[passes.{name}]" if table else f"pass {name!r}"
+    return Diagnostic(f"{where}: {error}", help=error.help)
