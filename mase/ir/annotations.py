@@ -103,7 +103,7 @@ class Meta:
         self.foreign.update(other.foreign)
         self._changed()
 
-    def __contains__(self, cls: object) -> bool:
+    def __contains__(self, cls: type[Any]) -> bool:
         return cls in self._items
 
     def __iter__(self) -> Iterator[Any]:

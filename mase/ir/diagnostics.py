@@ -123,12 +123,13 @@ class UsageError(MaseError):
     """A command line, pipeline or option that cannot be meant; ``mase-opt`` exits with status 2."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """A one-line remedy for an unknown name.
 
     Args:
         word: what was written.
         known: what could have been written.
+        cutoff: how alike a suggestion must be, from 0 to 1.
 
     Returns:
         ``"did you mean 'x'?"`` if something is close, the known names if there are few, else None.
@@ -140,7 +141,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
         'known: quantize, train'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=cutoff)
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known: {', '.join(names)}" if 0 < len(names) <= 30 else None

@@ -281,7 +281,13 @@ def _binary(op: ast.operator, left: Dim, right: Dim) -> Dim:
 
 
 # What torch.export's symbolic shapes print beside Python's own operators.
-_FUNCTIONS = {"floordiv": "floordiv", "cleandiv": "floordiv", "intdiv": "floordiv", "mod": "mod", "pythonmod": "mod"}
+_FUNCTIONS = {
+    "floordiv": "floordiv",
+    "cleandiv": "floordiv",
+    "intdiv": "floordiv",
+    "mod": "mod",
+    "pythonmod": "mod",
+}
 
 
 def _function(name: str, args: tuple[Dim, ...]) -> Dim:

@@ -18,8 +18,8 @@ __all__ = [
     "Format",
     "Uncalibrated",
     "format_families",
-    "parse_format",
     "format_from_keys",
+    "parse_format",
     "register_format",
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Graph", "Header", "Node"]
 
-O = TypeVar("O", bound=Op)
+OpT = TypeVar("OpT", bound=Op)
 
 
 class Node:
@@ -41,6 +41,7 @@ class Node:
         self.scope: str = ""
         self.loc: Location | None = None
         self.meta = Meta(graph.touch)
+
     @property
     def op(self) -> Op:
         """The operation; assigning another keeps operands, roles and users."""
@@ -225,15 +226,20 @@ class Graph:
         """How the outputs are arranged; a lone tensor is ``%0``, several are a tuple unless said."""
         if self._structure is not None:
             return self._structure
-        holes = tuple(Hole(i) for i in range(len(self._outputs)))
-        return Template.of(holes[0] if len(holes) == 1 else holes)
+        return self.default_structure(len(self._outputs))
+
+    @staticmethod
+    def default_structure(outputs: int) -> Template:
+        """The arrangement of so many outputs where none is given."""
+        holes = tuple(Hole(i) for i in range(outputs))
+        return Template.of(holes[0] if outputs == 1 else holes)
 
     @structure.setter
     def structure(self, template: Template) -> None:
         self._structure = template
         self.touch()
 
-    def find(self, *ops: type[O]) -> list[Node]:
+    def find(self, *ops: type[OpT]) -> list[Node]:
         """The nodes whose op is an instance of one of ``ops``, in order."""
         return [n for n in self.nodes if isinstance(n.op, ops)]
 
@@ -271,8 +277,16 @@ class Graph:
         node.scope, node.loc = scope, loc
         node.params = roles
         node.inputs = inputs
-        self._link(node)
+        self.append(node)
         return node
+
+    def append(self, node: Node) -> None:
+        """Insert a made node, whose name must be free, at the insertion point."""
+        point, before = self._point, self._before[self._point]
+        self._after[before], self._before[node] = node, before
+        self._after[node], self._before[point] = point, node
+        self._by_name[node.name] = node
+        self.touch()
 
     def fresh_name(self, wish: str) -> str:
         """``wish`` as an identifier that no node has yet."""
@@ -297,7 +311,7 @@ class Graph:
         self._unlink(node)
 
     @contextmanager
-    def inserting_before(self, node: Node) -> Iterator[None]:
+    def inserting_before(self, node: Node) -> Generator[None]:
         """Let `add` insert before ``node``."""
         saved, self._point = self._point, node
         try:
@@ -306,7 +320,7 @@ class Graph:
             self._point = saved
 
     @contextmanager
-    def inserting_after(self, node: Node) -> Iterator[None]:
+    def inserting_after(self, node: Node) -> Generator[None]:
         """Let `add` insert after ``node``, in the order of the calls."""
         saved, self._point = self._point, self._after[node]
         try:
@@ -366,13 +380,6 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph {self.name!r}: {len(self)} nodes, level {self.level}>"
-
-    def _link(self, node: Node) -> None:
-        point, before = self._point, self._before[self._point]
-        self._after[before], self._before[node] = node, before
-        self._after[node], self._before[point] = point, node
-        self._by_name[node.name] = node
-        self.touch()
 
     def _unlink(self, node: Node) -> None:
         before, after = self._before.pop(node), self._after.pop(node)

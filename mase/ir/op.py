@@ -18,12 +18,12 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Literal, TypeVar, cast, dataclass_transform
 
 from mase.ir.diagnostics import MaseError, did_you_mean
 from mase.ir.types import Type
 
-__all__ = ["Level", "Op", "OperandSchema", "OpError", "get_op", "op_names", "register_op"]
+__all__ = ["Level", "Op", "OpError", "OperandSchema", "get_op", "op_names", "register_op"]
 
 Level = Literal["float", "quantized", "integer"]
 
@@ -90,7 +90,7 @@ class Op:
         return {f.name: getattr(self, f.name) for f in fields(self)} if is_dataclass(self) else {}
 
 
-O = TypeVar("O", bound=type[Op])
+OpT = TypeVar("OpT", bound=type[Op])
 
 _OPS: dict[str, type[Op]] = {}
 
@@ -109,16 +109,16 @@ def _schema(cls: type[Op]) -> OperandSchema:
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def register_op(name: str) -> Callable[[O], O]:
+def register_op(name: str) -> Callable[[OpT], OpT]:
     """Class decorator: make a class a frozen keyword-only dataclass known under ``name``.
 
     Raises:
         ValueError: if the name is taken or an attribute's name is reserved.
     """
 
-    def register(cls: O) -> O:
+    def register(cls: OpT) -> OpT:
         made = dataclass(frozen=True, kw_only=True)(cls)
-        clash = RESERVED & {f.name for f in fields(made)}
+        clash = RESERVED & {f.name for f in fields(cast(Any, made))}
         if clash:
             raise ValueError(f"{name}: attribute names {sorted(clash)} are reserved")
         known = _OPS.get(name)

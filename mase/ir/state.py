@@ -86,6 +86,7 @@ class State:
         self._file: WeightFile | None = None
         self._checked = False
         self._changed = changed
+        self._clean = True
 
     # -- what is known without tensors ------------------------------------------------------
 
@@ -98,6 +99,11 @@ class State:
     def file(self) -> WeightFile | None:
         """Where tensors not yet in memory come from."""
         return self._file
+
+    @property
+    def clean(self) -> bool:
+        """Whether every tensor is still as in `file`."""
+        return self._clean and self._file is not None
 
     def resolve(self, key: str) -> str:
         """The key that holds the tensor of ``key``."""
@@ -141,7 +147,11 @@ class State:
 
     def attach(self, file: WeightFile) -> None:
         """Take tensors that are not in memory from ``file`` from now on."""
-        self._file, self._checked = file, False
+        self._file, self._checked, self._clean = file, False, not self._tensors
+
+    def rebase(self, file: WeightFile) -> None:
+        """Know that ``file`` now holds every tensor as it is in memory."""
+        self._file, self._checked, self._clean = file, True, True
 
     def available(self, key: str) -> bool:
         """Whether the tensor of ``key`` is in memory or can be read."""
@@ -167,6 +177,7 @@ class State:
         type = TensorType(format, tuple(value.shape))
         self._entries[key] = Entry(type, known.kind if known else "parameter")
         self._tensors[key] = value.detach()
+        self._clean = False
         self._changed()
 
     def __delitem__(self, key: str) -> None:
@@ -175,6 +186,7 @@ class State:
             del self._entries[key]
             self._tensors.pop(key, None)
             self._aliases = {a: t for a, t in self._aliases.items() if t != key}
+        self._clean = False
         self._changed()
 
     def load(self) -> None:
@@ -188,6 +200,7 @@ class State:
         new = State(changed)
         new._entries, new._aliases = dict(self._entries), dict(self._aliases)
         new._tensors, new._file, new._checked = dict(self._tensors), self._file, self._checked
+        new._clean = self._clean
         return new
 
     def _read(self, key: str, entry: Entry) -> Tensor:
@@ -202,7 +215,7 @@ class State:
         from safetensors import safe_open
 
         with cast(Any, safe_open)(self._file.path, framework="pt") as tensors:
-            if key not in tensors.keys():
+            if key not in tensors.keys():  # noqa: SIM118 (safetensors has no __contains__)
                 raise MaseError.of(f"weights file {self._file.path} has no tensor {key!r}")
             value = cast("Tensor", tensors.get_tensor(key))
         if tuple(value.shape) != entry.type.shape:

@@ -116,7 +116,7 @@ class Template:
                 case dict():
                     return {k: walk(x) for k, x in v.items()}  # pyright: ignore[reportUnknownVariableType]
                 case slice():
-                    return slice(walk(v.start), walk(v.stop), walk(v.step))
+                    return slice(*(walk(x) for x in _bounds(v)))
                 case _:
                     return v
 
@@ -143,13 +143,18 @@ def _print(value: Any) -> str:
         case dict():
             return "{" + ", ".join(f"{_print(k)}: {_print(v)}" for k, v in value.items()) + "}"  # pyright: ignore[reportUnknownVariableType]
         case slice():
-            return f"slice({_print(value.start)}, {_print(value.stop)}, {_print(value.step)})"
+            return f"slice({', '.join(_print(v) for v in _bounds(value))})"
         case float() if not math.isfinite(value):
             return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
         case None | bool() | int() | float() | str():
             return repr(value)
         case _:
             raise ValueError(f"{type(value).__name__} has no template text")
+
+
+def _bounds(value: Any) -> tuple[Any, Any, Any]:
+    """Start, stop and step of a slice, which may be holes."""
+    return value.start, value.stop, value.step
 
 
 def _parse(text: str) -> Any:

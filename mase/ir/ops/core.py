@@ -39,6 +39,6 @@ class GetItem(Op):
     index: int
 
     def infer(self, source: TupleType) -> Type:
-        if not isinstance(source, TupleType) or not 0 <= self.index < len(source.elements):
+        if not 0 <= self.index < len(source.elements):
             raise OpError(f"{source} has no element {self.index}")
         return source.elements[self.index]

@@ -74,7 +74,14 @@ def _windows(op: MaxPool | AvgPool, data_in: TensorType, dilation: tuple[int, ..
     for what in ("kernel", "stride", "padding"):
         spatial(rank, getattr(op, what), what)
     sizes = [
-        window(x.shape[i - rank], op.kernel[i], op.stride[i], (op.padding[i],) * 2, dilation[i], op.ceil_mode)
+        window(
+            x.shape[i - rank],
+            op.kernel[i],
+            op.stride[i],
+            (op.padding[i], op.padding[i]),
+            dilation[i],
+            op.ceil_mode,
+        )
         for i in range(rank)
     ]
     return x.with_shape((*x.shape[:-rank], *sizes))

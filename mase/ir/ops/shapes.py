@@ -62,7 +62,9 @@ def window(
     """
     span = size + (padding[0] + padding[1] - dilation * (kernel - 1) - 1)
     if isinstance(span, int) and span < 0:
-        raise OpError(f"a window of {dilation * (kernel - 1) + 1} does not fit into {size} padded by {padding}")
+        raise OpError(
+            f"a window of {dilation * (kernel - 1) + 1} does not fit into {size} padded by {padding}"
+        )
     if not ceil:
         return span // stride + 1
     positions = (span + (stride - 1)) // stride + 1
