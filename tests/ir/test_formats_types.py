@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from mase.ir import Dtype, Fixed, FixedWidth, MaseError, format_from_keys, parse_dim, parse_format, parse_type
 
-TEXTS = ["f32", "f16", "bf16", "f64", "i8", "i64", "u8", "bool", "fixed<8,4>", "ufixed<8,8>", "fixed<8,-3>", "fixed<8,4,narrow>", "fixed<8,4,half_up>", "fixed<8,4,narrow,floor>", "fixed<8>", "ufixed<4,half_up>"]
+TEXTS = [
+    *("f32", "f16", "bf16", "f64", "i8", "i64", "u8", "bool"),
+    *("fixed<8,4>", "ufixed<8,8>", "fixed<8,-3>", "fixed<8,4,narrow>", "fixed<8,4,half_up>"),
+    *("fixed<8,4,narrow,floor>", "fixed<8>", "ufixed<4,half_up>"),
+]
 
 
 @pytest.mark.parametrize("text", TEXTS)

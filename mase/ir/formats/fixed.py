@@ -222,13 +222,10 @@ class FixedWidth(Uncalibrated):
         A range of zeros takes the fraction ``W - 1`` (``W`` if unsigned). An unsigned format
         represents nothing below zero, so only ``high`` counts there.
         """
-        frac = 126
-        for bound, code in ((high, self._flags.code_max), (low, self._flags.code_min)):
-            if bound * code > 0 and math.isfinite(bound):
-                frac = min(frac, _largest_frac(bound, code))
-        if frac == 126:
-            frac = self.width - int(self.signed)
-        return self.with_frac(max(frac, -126))
+        ends = ((high, self._flags.code_max), (low, self._flags.code_min))
+        fracs = [_largest_frac(b, c) for b, c in ends if b * c > 0 and math.isfinite(b)]
+        frac = min(fracs, default=self.width - int(self.signed))
+        return self.with_frac(max(-126, min(frac, 126)))
 
     def candidates(self, low: float, high: float) -> Sequence[Fixed]:
         """The overflow-free fraction and the finer ones that clip ever more of the range."""
