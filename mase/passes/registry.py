@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, cast, dataclass_transform
 
 from mase.ir.diagnostics import MaseError, UsageError, did_you_mean
 from mase.ir.op import Level
@@ -79,7 +79,7 @@ def register_pass(
         made = Pass(name, target, tuple(requires), ensures, tuple(preserves), needs_data, changes_numbers)
         _check_name(made)
         _PASSES[name] = made
-        return target
+        return cast(T, target)
 
     return register
 

@@ -1,0 +1,1 @@
+"""Command lines. They parse, call the passes and render; nothing is decided here."""

@@ -1,0 +1,114 @@
+"""Showing diagnostics and tables, on standard error, in colour on a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mase.ir.diagnostics import Diagnostic, Severity
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mase.cli.arguments import Color
+
+__all__ = [
+    "make_console",
+    "show_diagnostics",
+    "show_metrics",
+    "show_section",
+    "show_stats",
+    "show_timing",
+]
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold cyan"}
+_MOST = 20  # diagnostics on one screen
+
+
+def make_console(color: Color = "auto") -> Console:
+    """A console on standard error."""
+    from rich.console import Console
+
+    if color == "auto":
+        return Console(stderr=True)
+    return Console(stderr=True, force_terminal=color == "always", no_color=color == "never")
+
+
+def show_diagnostics(console: Console, diagnostics: Iterable[Diagnostic]) -> None:
+    """Print findings, the first of many; on a terminal with the line that each is about."""
+    found = list(diagnostics)
+    for diagnostic in found[:_MOST]:
+        _show_diagnostic(console, diagnostic)
+    if len(found) > _MOST:
+        _say(console, f"... and {len(found) - _MOST} more", "dim")
+
+
+def show_section(console: Console, title: str, body: str) -> None:
+    """Print a titled text as it is, so that it can be copied."""
+    _say(console, f"// {title}", "bold")
+    _say(console, body.rstrip("\n"))
+
+
+def show_metrics(console: Console, metrics: Mapping[str, Mapping[str, float]]) -> None:
+    """Print what was measured: a row for each metric, a column for each stage."""
+    stages = list(dict.fromkeys(stage for values in metrics.values() for stage in values))
+    rows = [
+        [name, *(_number(values[stage]) if stage in values else "" for stage in stages)]
+        for name, values in metrics.items()
+    ]
+    _table(console, "results", ["metric", *stages], rows)
+
+
+def show_timing(console: Console, seconds: Sequence[tuple[str, float]]) -> None:
+    """Print how long each pass took."""
+    total = sum(duration for _, duration in seconds) or 1.0
+    rows = [[name, f"{duration:.3f}", f"{duration / total:.0%}"] for name, duration in seconds]
+    _table(console, "timing", ["pass", "seconds", "share"], [*rows, ["total", f"{total:.3f}", ""]])
+
+
+def show_stats(console: Console, stats: Mapping[str, Counter[str]]) -> None:
+    """Print the counters of each pass."""
+    rows = [[name, counter, str(n)] for name, counters in stats.items() for counter, n in counters.items()]
+    _table(console, "statistics", ["pass", "counter", "count"], rows)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.4g}"
+
+
+def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _show_diagnostic(console: Console, diagnostic: Diagnostic) -> None:
+    from rich.text import Text
+
+    text = Text(str(diagnostic))
+    text.highlight_words([f"{diagnostic.severity.value}:"], _STYLES[diagnostic.severity])
+    text.highlight_words(["  help:", "  in:"], "bold")
+    console.print(text, soft_wrap=True, highlight=False)
+    if console.is_terminal and diagnostic.at and (line := _line(diagnostic)):
+        _say(console, f"{diagnostic.at.line:>6} | {line}", "dim")
+
+
+def _line(diagnostic: Diagnostic) -> str | None:
+    """The text of the line that a diagnostic is about."""
+    assert diagnostic.at is not None
+    try:
+        lines = Path(diagnostic.at.file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return lines[diagnostic.at.line - 1] if 0 < diagnostic.at.line <= len(lines) else None
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
