@@ -1,0 +1,182 @@
+"""Run a graph on some batches and summarise every number that it computes on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from mase.ir.diagnostics import MaseError, did_you_mean
+from mase.ir.graph import Graph, Node
+from mase.ir.ops.core import Input
+from mase.passes.analyses.sketch import Sketch, sketch
+from mase.passes.analyses.statistics import LEVELS, Statistics
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningDataModule
+    from rich.console import Console
+    from torch import Tensor
+
+__all__ = ["Split", "collect_sketches", "collect_statistics", "model_inputs", "weight_sketches"]
+
+Split = Literal["train", "val", "test"]
+
+
+def collect_sketches(
+    graph: Graph,
+    data: LightningDataModule,
+    *,
+    batches: int = 8,
+    split: Split = "train",
+    console: Console | None = None,
+) -> dict[str, Sketch]:
+    """Run the graph in evaluation mode and summarise what each node computes.
+
+    Memory does not grow with ``batches``: a sketch takes 512 KiB for each node. Sketches are not
+    annotations and are not saved; `Sketch.squared_error` compares formats by them.
+
+    Args:
+        graph: the graph; nothing in it changes.
+        data: where batches come from.
+        batches: how many to look at; all of them if there are fewer.
+        split: the part of the data to take them from.
+        console: where to show progress, if it is a terminal.
+
+    Returns:
+        By node name, for the nodes whose value is a tensor of floats.
+
+    Raises:
+        MaseError: naming the node, if a value holds NaN or the batch does not fit; if there is no batch.
+    """
+    import torch
+
+    from mase.passes.analyses.recorder import Recorder
+    from mase.runtime.lower import lower
+
+    recorder = Recorder(lower(graph).eval(), graph)
+    seen = 0
+    with torch.no_grad():
+        for batch in _progress(islice(_loader(data, split), batches), batches, console):
+            recorder.take(model_inputs(batch, graph))
+            seen += 1
+    if not seen:
+        raise MaseError.of(f"the {split} split has no batch to calibrate with", help="check [data]")
+    return recorder.sketches
+
+
+def collect_statistics(
+    graph: Graph,
+    data: LightningDataModule,
+    *,
+    batches: int = 8,
+    split: Split = "train",
+    levels: Sequence[float] = LEVELS,
+    console: Console | None = None,
+) -> dict[str, Statistics]:
+    """The summaries of `collect_sketches` as annotations, by node name.
+
+    Args:
+        graph: the graph; nothing in it changes.
+        data: where batches come from.
+        batches: how many to look at.
+        split: the part of the data to take them from.
+        levels: the quantiles to keep, between 0 and 1.
+        console: where to show progress, if it is a terminal.
+
+    Raises:
+        MaseError: as `collect_sketches` does.
+    """
+    found = collect_sketches(graph, data, batches=batches, split=split, console=console)
+    return {name: each.statistics(levels) for name, each in found.items() if each.count}
+
+
+def weight_sketches(node: Node) -> dict[str, Sketch]:
+    """The summaries of a node's weights and floating-point buffers by role.
+
+    Raises:
+        MaseError: naming the tensor, if one holds NaN, or a parameter holds an infinity.
+    """
+    found: dict[str, Sketch] = {}
+    for role, key in node.params.items():
+        tensor = node.graph.state[key]
+        if tensor.is_floating_point() and tensor.numel():
+            found[role] = _weight_sketch(node, key, tensor)
+    return found
+
+
+def _weight_sketch(node: Node, key: str, tensor: Tensor) -> Sketch:
+    help = "the weights are damaged or their training diverged: load or train them anew"
+    try:
+        made = sketch(tensor)
+    except ValueError as error:
+        message = f"weight {key!r} holds {error}"
+        raise MaseError.of(message, node=node.name, source=node.loc, help=help) from None
+    # A buffer may hold infinities on purpose: attention masks do.
+    if made.infinite and node.graph.state.entry(key).kind in ("parameter", "frozen"):
+        raise MaseError.of(f"weight {key!r} holds infinities", node=node.name, source=node.loc, help=help)
+    return made
+
+
+def model_inputs(batch: Any, graph: Graph) -> list[Any]:
+    """What a batch gives for each input of the graph, in their order.
+
+    Args:
+        batch: a tensor; inputs followed by targets, ``(inputs, labels)``, where ``inputs`` may be such
+            a batch itself; or a mapping by input name, in which further entries are ignored.
+        graph: the graph.
+
+    Raises:
+        MaseError: if an input finds nothing.
+
+    Example:
+        >>> from mase.ir import parse_type
+        >>> graph = Graph()
+        >>> x = graph.add(Input(), type=parse_type("f32[N]"), name="x")
+        >>> model_inputs(("images", "labels"), graph), model_inputs({"y": 1, "x": 0}, graph)
+        (['images'], [0])
+    """
+    inputs = graph.inputs
+    if isinstance(batch, Mapping):
+        given = cast(Mapping[str, Any], batch)
+        return [_named(given, node) for node in inputs]
+    if not isinstance(batch, Sequence) or isinstance(batch, str):
+        values: list[Any] = [batch]
+    else:
+        values = list(cast(Sequence[Any], batch))
+        if isinstance(values[0], Mapping | list | tuple):
+            return model_inputs(values[0], graph)
+    if len(values) < len(inputs):
+        names = ", ".join(n.name for n in inputs)
+        raise MaseError.of(
+            f"a batch holds {len(values)} values, but the graph takes {len(inputs)}: {names}",
+            help="let the data module give mappings by input name",
+        )
+    return values[: len(inputs)]
+
+
+def _named(given: Mapping[str, Any], node: Node) -> Any:
+    assert isinstance(node.op, Input)
+    name = node.op.path or node.name
+    if name not in given:
+        raise MaseError.of(
+            f"a batch has no entry {name!r}, which the graph takes",
+            node=node.name,
+            source=node.loc,
+            help=did_you_mean(name, given),
+        )
+    return given[name]
+
+
+def _loader(data: LightningDataModule, split: Split) -> Iterator[Any]:
+    data.prepare_data()
+    data.setup("test" if split == "test" else "fit")
+    make = {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}[split]
+    return iter(make())
+
+
+def _progress(items: Iterable[Any], total: int, console: Console | None) -> Iterable[Any]:
+    if console is None or not console.is_terminal:
+        return items
+    from rich.progress import track
+
+    return track(items, "profile", total, console=console, transient=True)

@@ -1,0 +1,98 @@
+"""How many multiply-accumulates a node does: one small function for each kind of op."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from mase.ir.dim import Dim
+from mase.ir.graph import Node
+from mase.ir.op import Op
+from mase.ir.ops.attention import Attention
+from mase.ir.ops.conv import Conv, ConvTranspose
+from mase.ir.ops.nn import Linear
+from mase.ir.ops.quantized import QuantizedOp
+from mase.ir.ops.tensor import MatMul
+from mase.ir.ops.torch import Call, Module
+from mase.ir.types import TensorType
+
+__all__ = ["is_counted", "macs"]
+
+
+@singledispatch
+def macs(op: Op, node: Node) -> Dim:
+    """The multiply-accumulates of one call; 0 unless a function is registered for the op's class.
+
+    Counted is what published figures count: linear layers, convolutions, matrix products, attention.
+    Biases, normalisation, activations and pooling count nothing. An op of one's own joins with::
+
+        @macs.register
+        def _(op: MyOp, node: Node) -> Dim:
+            return node.tensor_type.numel * 9
+
+    Args:
+        op: the op; the float op of a quantized one.
+        node: the node, for the types of its operands, weights and result.
+
+    Returns:
+        A number, or an expression of the symbolic dimensions.
+
+    Example:
+        >>> from mase.ir import Graph, parse_type
+        >>> from mase.ir.ops import core, nn
+        >>> graph = Graph()
+        >>> graph.state.declare("weight", parse_type("f32[10,4]"))
+        >>> x = graph.add(core.Input(), type=parse_type("f32[N,4]"))
+        >>> y = graph.add(nn.Linear(), x, params={"weight": "weight"})
+        >>> str(macs(y.op, y))
+        '40*N'
+    """
+    return 0
+
+
+@macs.register
+def _(op: QuantizedOp, node: Node) -> Dim:
+    return macs(op.float_op, node)
+
+
+@macs.register
+def _(op: Linear | Conv, node: Node) -> Dim:
+    # Every result sums over one row of the weight, which holds in/groups channels times the kernel.
+    weight = _weight(node)
+    return node.tensor_type.numel * (weight.numel // weight.shape[0])
+
+
+@macs.register
+def _(op: ConvTranspose, node: Node) -> Dim:
+    # Every operand element is spread over one row of the weight: out/groups channels times the kernel.
+    weight = _weight(node)
+    return node.inputs[0].tensor_type.numel * (weight.numel // weight.shape[0])
+
+
+@macs.register
+def _(op: MatMul, node: Node) -> Dim:
+    return node.tensor_type.numel * node.inputs[0].tensor_type.shape[-1]
+
+
+@macs.register
+def _(op: Attention, node: Node) -> Dim:
+    query, key, value = (n.tensor_type for n in node.inputs[:3])
+    length, features = key.shape[-2], query.shape[-1] + value.shape[-1]
+    rows = query.with_shape(query.shape[:-1]).numel
+    return rows * length * features
+
+
+def _weight(node: Node) -> TensorType:
+    return node.graph.state.entry(node.params["weight"]).type
+
+
+_PRODUCTS = ("mm", "matmul", "bmm", "conv", "einsum", "linear", "attention", "tensordot", "lstm", "gru")
+
+
+def is_counted(node: Node) -> bool:
+    """Whether `macs` knows the node; False for opaque modules and for ATen calls that look like products."""
+    op = node.op
+    if macs.dispatch(type(op)) is not macs.dispatch(Op):
+        return True
+    if isinstance(op, Call):
+        return not any(word in op.target for word in _PRODUCTS)
+    return not (isinstance(op, Module) and node.params)

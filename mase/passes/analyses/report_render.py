@@ -1,0 +1,124 @@
+"""A report as a table for people, as CSV for programs, and as a page for browsers."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mase.passes.analyses.report_rows import COLUMNS, Cell, Row
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["render_csv", "render_html", "render_table", "short"]
+
+_WHY = "not quantized"
+
+
+def short(value: Cell) -> str:
+    """A cell for people: counts with a unit of thousand, measurements to four digits.
+
+    Example:
+        >>> short(1_834_000), short(512), short(0.123456), short(None)
+        ('1.83M', '512', '0.1235', '')
+    """
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if not isinstance(value, int) or abs(value) < 10_000:
+        return "" if value is None else str(value)
+    scaled = float(value)
+    for unit in ("", "k", "M", "G", "T"):
+        if abs(scaled) < 999.5:
+            return f"{scaled:.3g}{unit}"
+        scaled /= 1000
+    return f"{scaled:.3g}P"
+
+
+def render_table(console: Console, title: str, rows: Sequence[Row], totals: Row) -> None:
+    """Print a table of the nodes, a line of totals, and the nodes that stayed in float with the reason.
+
+    Args:
+        console: where to.
+        title: what the rows are of.
+        rows: the nodes.
+        totals: the sums, by column.
+    """
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold", show_footer=bool(totals))
+    for name in _known(rows):
+        right = any(isinstance(row[name], int | float) for row in rows)
+        footer = short(totals.get(name)) if name != "node" else "total"
+        table.add_column(name, footer, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(short(row[name]) for name in _known(rows)))
+    console.print(table, width=_width(console))
+    left = [row for row in rows if row[_WHY]]
+    if left:
+        why = Table(title=f"{len(left)} nodes not quantized", title_justify="left", header_style="bold")
+        for name in ("node", "op", "why"):
+            why.add_column(name, overflow="fold")
+        for row in left:
+            why.add_row(short(row["node"]), short(row["op"]), short(row[_WHY]))
+        console.print(why, width=_width(console))
+
+
+def render_csv(rows: Sequence[Row]) -> str:
+    """Every column of every node, numbers in full; the first line names the columns."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def render_html(title: str, rows: Sequence[Row], totals: Row) -> str:
+    """A page that needs nothing but itself.
+
+    Args:
+        title: what the rows are of.
+        rows: the nodes.
+        totals: the sums, by column.
+    """
+    names = _known(rows) + ([_WHY] if any(row[_WHY] for row in rows) else [])
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    body = "\n".join(f"<tr>{''.join(map(_cell, (row[n] for n in names)))}</tr>" for row in rows)
+    foot = "".join(map(_cell, ("total" if n == "node" else totals.get(n) for n in names))) if totals else ""
+    return _PAGE.format(title=html.escape(title), head=head, body=body, foot=foot)
+
+
+def _known(rows: Sequence[Row]) -> list[str]:
+    """The columns in which any row says something, the reasons aside."""
+    named = [n for n in COLUMNS if n != _WHY and any(row[n] is not None for row in rows)]
+    return named or ["node", "op", "type"]
+
+
+def _width(console: Console) -> int | None:
+    return None if console.is_terminal else 200  # a pipe or a log does not wrap
+
+
+def _cell(value: Cell) -> str:
+    kind = ' class="n"' if isinstance(value, int | float) else ""
+    full = "" if value is None else html.escape(str(value))
+    return f'<td{kind} title="{full}">{html.escape(short(value))}</td>'
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 14px/1.45 system-ui, sans-serif; margin: 2rem; color: #1f2933 }}
+table {{ border-collapse: collapse }}
+th, td {{ padding: .3rem .7rem; text-align: left; border-bottom: 1px solid #e4e7eb; white-space: nowrap }}
+th {{ position: sticky; top: 0; background: #fff; border-bottom: 2px solid #9aa5b1 }}
+td.n {{ text-align: right; font-variant-numeric: tabular-nums }}
+tfoot td {{ font-weight: 600; border-top: 2px solid #9aa5b1 }}
+tbody tr:hover {{ background: #f5f7fa }}
+</style>
+<h1>{title}</h1>
+<table><thead><tr>{head}</tr></thead><tbody>
+{body}
+</tbody><tfoot><tr>{foot}</tr></tfoot></table></html>
+"""

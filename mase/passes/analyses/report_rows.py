@@ -1,0 +1,78 @@
+"""What a report says of each node, as plain values by column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import sqrt
+
+from mase.ir.graph import Graph, Node
+from mase.ir.ops.core import Input, Parameter
+from mase.ir.ops.quantized import role_formats
+from mase.passes.analyses.cost import Cost
+from mase.passes.analyses.not_quantized import NotQuantized
+from mase.passes.analyses.statistics import Statistics
+from mase.passes.analyses.widths import is_view
+
+__all__ = ["COLUMNS", "Cell", "Row", "rows_of"]
+
+Cell = str | int | float | None
+"""Text, a count, a measurement, or nothing known."""
+Row = Mapping[str, Cell]
+"""The cells of one node by column."""
+
+
+def _formats(node: Node) -> str | None:
+    known = [f"{role}: {f or 'float'}" for role, f in role_formats(node.op).items() if _has(node, role)]
+    return ", ".join(known) or None
+
+
+def _has(node: Node, role: str) -> bool:
+    return role in node.params or role in node.op.schema().operands[: len(node.inputs)]
+
+
+def _not_quantized(node: Node) -> str | None:
+    if found := node.meta.get(NotQuantized):
+        return found.reason
+    skipped = node.graph.level != "float" and node.op.level == "float"
+    plumbing = isinstance(node.op, Input | Parameter) or is_view(node.op)
+    return "quantize did not meet it" if skipped and not plumbing else None
+
+
+def _cost(field: str) -> Callable[[Node], Cell]:
+    def cell(node: Node) -> Cell:
+        found = node.meta.get(Cost)
+        return getattr(found, field) or None if found else None
+
+    return cell
+
+
+def _statistic(read: Callable[[Statistics], float]) -> Callable[[Node], Cell]:
+    def cell(node: Node) -> Cell:
+        found = node.meta.get(Statistics)
+        return read(found) if found else None
+
+    return cell
+
+
+COLUMNS: Mapping[str, Callable[[Node], Cell]] = {
+    "node": lambda n: n.name,
+    "scope": lambda n: n.scope or None,
+    "op": lambda n: n.op.name,
+    "type": lambda n: str(n.type),
+    "formats": _formats,
+    "parameters": _cost("parameters"),
+    "macs": _cost("macs"),
+    "bits moved": _cost("bits_moved"),
+    "bit ops": _cost("bit_ops"),
+    "min": _statistic(lambda s: s.min),
+    "max": _statistic(lambda s: s.max),
+    "mean": _statistic(lambda s: s.mean),
+    "std": _statistic(lambda s: sqrt(s.variance)),
+    "not quantized": _not_quantized,
+}
+"""How each column is read off a node."""
+
+
+def rows_of(graph: Graph) -> list[Row]:
+    """One row for each node, in order; what is not known is None."""
+    return [{name: read(node) for name, read in COLUMNS.items()} for node in graph.nodes]

@@ -1,0 +1,70 @@
+"""How many bits each operand, weight and result of a node takes, by the formats of the graph."""
+
+from __future__ import annotations
+
+from mase.ir.graph import Node
+from mase.ir.op import Op
+from mase.ir.ops.core import GetItem
+from mase.ir.ops.nn import Dropout, Identity
+from mase.ir.ops.quantized import role_formats
+from mase.ir.ops.tensor import Flatten, Permute, Transpose
+from mase.ir.ops.torch import Call
+from mase.ir.types import TensorType, Type
+
+__all__ = ["is_view", "operand_width", "param_width", "result_width"]
+
+# fmt: off
+_VIEWS = frozenset({
+    "alias", "as_strided", "chunk", "contiguous", "detach", "expand", "flatten", "permute", "reshape",
+    "select", "slice", "split", "squeeze", "t", "transpose", "unbind", "unflatten", "unsqueeze", "view",
+    "_unsafe_view",
+})
+# fmt: on
+
+
+def is_view(op: Op) -> bool:
+    """Whether the result is the operand seen differently, so that nothing moves."""
+    if isinstance(op, Call):
+        parts = op.target.split(".")
+        return parts[0] == "aten" and parts[1] in _VIEWS
+    return isinstance(op, GetItem | Identity | Dropout | Flatten | Transpose | Permute)
+
+
+def operand_width(node: Node, position: int) -> int:
+    """Bits of each element of an operand: of the format that the op quantizes it to, else of its type.
+
+    Args:
+        node: the node.
+        position: which of its operands, counted from 0.
+    """
+    names = node.op.schema().operands
+    name = names[position] if position < len(names) else ""
+    format = role_formats(node.op).get(name)
+    return format.bits if format else _type_width(node.inputs[position].type)
+
+
+def param_width(node: Node, role: str) -> int:
+    """Bits of each element of a weight: of the format that the op quantizes it to, else of its type."""
+    format = role_formats(node.op).get(role)
+    return format.bits if format else _type_width(node.graph.state.entry(node.params[role]).type)
+
+
+def result_width(node: Node) -> int:
+    """Bits of each element of the result: as wide as the widest of its users reads it.
+
+    A user quantizes what it reads, so the producer may store no more than that. What the graph
+    returns, or nothing uses, has the width of its type.
+    """
+    widths = [
+        result_width(user) if is_view(user.op) else operand_width(user, i)
+        for user in node.users
+        for i, operand in enumerate(user.inputs)
+        if operand is node
+    ]
+    if not widths or any(n is node for n in node.graph.outputs):
+        widths.append(_type_width(node.type))
+    return max(widths)
+
+
+def _type_width(type: Type) -> int:
+    return type.format.bits if isinstance(type, TensorType) else 0
