@@ -1,0 +1,60 @@
+"""Fake quantization: quantized values forward, straight-through gradients backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mase.ir import Format
+from mase.runtime.kernels.base import as_format, kernel_of
+
+__all__ = ["fake_quantize"]
+
+
+class _FakeQuantize(torch.autograd.Function):
+    """Saves its input, which is alive anyway, and not a mask: backward finds the mask again in its one pass."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, format: Format, clip_grad: bool) -> Tensor:
+        return kernel_of(format).quantize(x, format)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Format, bool], output: Tensor) -> None:
+        x, ctx.format, ctx.clip_grad = inputs
+        if ctx.clip_grad:
+            ctx.save_for_backward(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = gradients
+        if ctx.clip_grad:
+            (x,) = ctx.saved_tensors
+            gradient = kernel_of(ctx.format).pass_gradient(gradient, x, ctx.format)
+        return gradient, None, None
+
+
+def fake_quantize(x: Tensor, format: Format | str, clip_grad: bool = True) -> Tensor:
+    """`quantize` with the straight-through estimator of Bengio et al. 2013 (arXiv:1308.3432) as gradient.
+
+    Args:
+        x: float tensor of any shape.
+        format: a number format or its text.
+        clip_grad: whether the gradient is 0 where ``x`` lies outside of the representable range;
+            otherwise it passes everywhere.
+
+    Returns:
+        The quantized values, a tensor like ``x``.
+
+    Example:
+        >>> import torch
+        >>> x = torch.tensor([0.1, 9.0], requires_grad=True)
+        >>> fake_quantize(x, "fixed<8,4>").sum().backward()
+        >>> x.grad
+        tensor([1., 0.])
+    """
+    apply: Any = _FakeQuantize.apply  # pyright: ignore[reportUnknownMemberType]
+    return apply(x, as_format(format), clip_grad)

@@ -1,0 +1,18 @@
+"""How each op becomes a module or a function: one file a dialect, one rule an op."""
+
+from mase.runtime.lowering import call, conv, core, nn, norm, pool, tensor
+from mase.runtime.lowering.registry import Function, Lowered, Source, to_module
+
+__all__ = [
+    "Function",
+    "Lowered",
+    "Source",
+    "call",
+    "conv",
+    "core",
+    "nn",
+    "norm",
+    "pool",
+    "tensor",
+    "to_module",
+]

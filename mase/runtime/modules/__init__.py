@@ -1,0 +1,1 @@
+"""Trainable modules of the ops that torch has none for."""
