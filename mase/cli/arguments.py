@@ -101,7 +101,7 @@ def _parser() -> _Parser:
     )
     add = parser.add_argument
     add("input", nargs="?", metavar="INPUT", help="a graph.toml, or - for standard input")
-    add("-p", "--passes", action="append", metavar="PASSES", help="a{x=1 y=\"s\"},b; else INPUT's [pipeline]")
+    add("-p", "--passes", action="append", metavar="PASSES", help='a{x=1 y="s"},b; else INPUT\'s [pipeline]')
     add("-o", "--output", metavar="OUT", help="write OUT (.toml or a folder) and its weights beside it")
     add("-D", dest="define", action="append", default=[], metavar="KEY=VALUE", help="override a key of INPUT")
     add("--load", action="append", default=[], metavar="FILE", help="run a Python file that registers passes")

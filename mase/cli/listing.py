@@ -48,7 +48,11 @@ def _description(made: Pass) -> Iterator[str]:
     for option in made.options.values():
         yield from _option(option)
     yield ""
-    yield f"Takes:   a {' or '.join(made.requires)} graph" if made.requires != ANY_LEVEL else "Takes:   any graph"
+    yield (
+        f"Takes:   a {' or '.join(made.requires)} graph"
+        if made.requires != ANY_LEVEL
+        else "Takes:   any graph"
+    )
     yield f"Leaves:  a {made.ensures} graph" if made.ensures else "Leaves:  a graph of the same level"
     if made.needs_data:
         yield "Needs:   a data set ([data])"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "make_console",
+    "say",
     "show_diagnostics",
     "show_metrics",
     "show_section",
@@ -36,19 +37,30 @@ def make_console(color: Color = "auto") -> Console:
     return Console(stderr=True, force_terminal=color == "always", no_color=color == "never")
 
 
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print a line as it is.
+
+    Args:
+        console: where.
+        text: the line, or several; brackets and numbers have no meaning.
+        style: a rich style.
+    """
+    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)
+
+
 def show_diagnostics(console: Console, diagnostics: Iterable[Diagnostic]) -> None:
     """Print findings, the first of many; on a terminal with the line that each is about."""
     found = list(diagnostics)
     for diagnostic in found[:_MOST]:
         _show_diagnostic(console, diagnostic)
     if len(found) > _MOST:
-        _say(console, f"... and {len(found) - _MOST} more", "dim")
+        say(console, f"... and {len(found) - _MOST} more", "dim")
 
 
 def show_section(console: Console, title: str, body: str) -> None:
     """Print a titled text as it is, so that it can be copied."""
-    _say(console, f"// {title}", "bold")
-    _say(console, body.rstrip("\n"))
+    say(console, f"// {title}", "bold")
+    say(console, body.rstrip("\n"))
 
 
 def show_metrics(console: Console, metrics: Mapping[str, Mapping[str, float]]) -> None:
@@ -97,7 +109,7 @@ def _show_diagnostic(console: Console, diagnostic: Diagnostic) -> None:
     text.highlight_words(["  help:", "  in:"], "bold")
     console.print(text, soft_wrap=True, highlight=False)
     if console.is_terminal and diagnostic.at and (line := _line(diagnostic)):
-        _say(console, f"{diagnostic.at.line:>6} | {line}", "dim")
+        say(console, f"{diagnostic.at.line:>6} | {line}", "dim")
 
 
 def _line(diagnostic: Diagnostic) -> str | None:
@@ -108,7 +120,3 @@ def _line(diagnostic: Diagnostic) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return lines[diagnostic.at.line - 1] if 0 < diagnostic.at.line <= len(lines) else None
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(text, style=style, soft_wrap=True, highlight=False, markup=False)

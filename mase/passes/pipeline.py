@@ -15,7 +15,7 @@ from mase.passes.context import Context
 from mase.passes.grammar import Call, parse_pipeline, print_pipeline
 from mase.passes.instruments import Instrument
 from mase.passes.manager import run_steps
-from mase.passes.steps import Step, check_levels, plan
+from mase.passes.steps import Locate, Step, check_levels, plan
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningDataModule
@@ -67,13 +67,14 @@ class Pipeline:
     def __hash__(self) -> int:
         return hash(str(self))
 
-    def check(self, header: Header, level: Level, *, has_data: bool) -> list[Step]:
+    def check(self, header: Header, level: Level, *, has_data: bool, at: Locate | None = None) -> list[Step]:
         """Find what can be known to be wrong before anything runs.
 
         Args:
             header: the header of the graph, whose ``[passes]`` tables hold options.
             level: the level of the graph.
             has_data: whether there is a data set.
+            at: where a ``[passes]`` table sets an option, for messages.
 
         Returns:
             The planned steps.
@@ -81,7 +82,7 @@ class Pipeline:
         Raises:
             MaseError: telling every problem at once; a `UsageError` if the pipeline itself is wrong.
         """
-        steps = plan(self.calls, header.passes)
+        steps = plan(self.calls, header.passes, at)
         problems = check_levels(steps, level, has_data=has_data)
         if problems:
             raise MaseError(problems)
@@ -140,4 +141,6 @@ class Pipeline:
         graph = ctx.graph
         steps = self.check(graph.header, graph.level, has_data=ctx.has_data)
         verify.check(graph)
+        if any(step.made.needs_data for step in steps):
+            ctx.data  # noqa: B018  # a wrong [data] table shows now, not after an hour of other passes
         run_steps(steps, ctx, instruments)

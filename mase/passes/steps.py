@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mase.ir.diagnostics import Diagnostic, MaseError, UsageError
+from mase.ir.diagnostics import Diagnostic, Location, MaseError, UsageError
 from mase.ir.op import Level
 from mase.passes.base import Pass
 from mase.passes.grammar import Call
 from mase.passes.options import OptionError, parse_options
 from mase.passes.registry import get_pass, pass_names
 
-__all__ = ["Step", "check_levels", "plan"]
+__all__ = ["Locate", "Step", "check_levels", "plan"]
+
+Locate = Callable[[str, str], "Location | None"]
+"""Where the table of a pass (first) sets an option (second)."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,15 @@ class Step:
         return self.made.name
 
 
-def plan(calls: Sequence[Call], tables: Mapping[str, Mapping[str, Any]]) -> list[Step]:
+def plan(
+    calls: Sequence[Call], tables: Mapping[str, Mapping[str, Any]], at: Locate | None = None
+) -> list[Step]:
     """Match calls with passes.
 
     Args:
         calls: what to run; their options win over the tables.
         tables: options by name of the pass, as under ``[passes]``.
+        at: where a table sets an option.
 
     Raises:
         MaseError: telling every unknown pass and option and every bad value at once; a `UsageError`
@@ -63,8 +69,11 @@ def plan(calls: Sequence[Call], tables: Mapping[str, Mapping[str, Any]]) -> list
             continue
         values, errors = parse_options(made.options, call.options)
         for error in errors:
-            table = error.option in tables.get(call.name, {}) and error.option not in written.options
-            (from_tables if table else from_calls).append(_explain(error, call.name, table=table))
+            if error.option in tables.get(call.name, {}) and error.option not in written.options:
+                place = at(call.name, error.option) if at else None
+                from_tables.append(_explain(error, f"[passes.{call.name}]", place))
+            else:
+                from_calls.append(_explain(error, f"pass {call.name!r}"))
         found.append(Step(index, call, made, values, tuple(effective[index + 1 :])))
     if from_calls or from_tables:
         kind = UsageError if from_calls else MaseError
@@ -106,6 +115,5 @@ def _wrong_level(step: Step, level: Level, cause: Step | None) -> Diagnostic:
     return Diagnostic(message, help=remedy)
 
 
-def _explain(error: OptionError, name: str, *, table: bool) -> Diagnostic:
-    where = f"[passes.{name}]" if table else f"pass {name!r}"
-    return Diagnostic(f"{where}: {error}", help=error.help)
+def _explain(error: OptionError, where: str, at: Location | None = None) -> Diagnostic:
+    return Diagnostic(f"{where}: {error}", at=at, help=error.help)

@@ -1,0 +1,148 @@
+"""One run of ``mase-opt``: read, check, run, show, write."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mase.cli.arguments import Arguments
+from mase.cli.defines import Define, apply_defines, parse_define
+from mase.ir import text, verify
+from mase.ir.codec import from_plain
+from mase.ir.diagnostics import Location, MaseError, UsageError
+from mase.ir.files import read_document, save
+from mase.ir.parser import Document, parse_document
+from mase.passes import Context, Pipeline
+from mase.passes.inputs import graph_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["run"]
+
+STANDARD = "-"
+"""The name of standard input and of standard output."""
+
+
+def run(args: Arguments) -> None:
+    """Do what the command line says.
+
+    Args:
+        args: the command line, with an INPUT.
+
+    Raises:
+        MaseError: if the input or a pass has a problem; a `UsageError` if the command line has.
+    """
+    defines = [parse_define(text) for text in args.define]
+    output = _output_file(args.output)
+    pipeline = Pipeline(args.passes) if args.passes is not None else None
+    document = _read(args.input or STANDARD)
+    apply_defines(document.header, defines)
+    if pipeline is None:
+        pipeline = _own_pipeline(document, defines)
+        document.header.pipeline.pop("passes", None)  # it has run when the result is written
+    else:
+        _check(pipeline, document, defines)
+    if args.check:
+        _check_only(document)
+    else:
+        _execute(args, pipeline, document, output)
+
+
+def _execute(args: Arguments, pipeline: Pipeline, document: Document, output: Path | None) -> None:
+    from mase.cli.render import make_console
+    from mase.cli.watching import Watch
+
+    console = make_console(args.color)
+    folder = output.parent if output else None
+    watch = Watch(args, pipeline, folder, console)
+    ctx = Context(graph_of(document), seed=args.seed, output_dir=folder, console=console)
+    version = ctx.graph.version
+    try:
+        pipeline.run_in(ctx, watch.instruments)
+        if output:
+            save(ctx.graph, output)
+            ctx.wrote(output, "the resulting graph")
+    finally:
+        watch.report(ctx)
+    changed = ctx.graph.version != version or not len(pipeline)
+    # On a terminal nobody wants to see a graph again that was only looked at.
+    if args.output == STANDARD or (output is None and (changed or not sys.stdout.isatty())):
+        _print_graph(ctx, console)
+
+
+def _print_graph(ctx: Context, console: Console) -> None:
+    from mase.cli.render import say
+
+    state = ctx.graph.state
+    sys.stdout.write(text.dumps(ctx.graph))
+    sys.stdout.flush()
+    if len(state) and not state.clean and any(state.available(key) for key in state):
+        say(console, "the text does not hold the weights; -o OUT writes both", "dim")
+
+
+def _check_only(document: Document) -> None:
+    if document.graph is None:
+        print(f"{document.file}: a recipe, well-formed", file=sys.stderr)
+        return
+    verify.check(document.graph)
+    if document.graph.state.file is not None:
+        document.graph.state.file.check()
+    print(f"{document.file}: a {document.graph.level} graph of {len(document.graph)} nodes", file=sys.stderr)
+
+
+# -- the input ----------------------------------------------------------------------------------
+
+
+def _read(name: str) -> Document:
+    if name != STANDARD:
+        return read_document(name)
+    return parse_document(sys.stdin.read(), file="<stdin>", base_dir=Path())
+
+
+def _own_pipeline(document: Document, defines: list[Define]) -> Pipeline:
+    """What ``[pipeline] passes`` says; its mistakes are the file's unless ``-D`` made them."""
+    written: Any = document.header.pipeline.get("passes", [])
+    overridden = any(define.path[0] == "pipeline" for define in defines)
+    try:
+        passes: list[str] | str = from_plain(list[str] | str, written)
+        pipeline = Pipeline(passes)
+        _check(pipeline, document, defines)
+    except ValueError as error:
+        raise MaseError.of(f"[pipeline] passes: {error}", at=document.at("pipeline", "passes")) from None
+    except UsageError as error:
+        if overridden:
+            raise
+        at = document.at("pipeline", "passes")
+        raise MaseError([replace(d, at=d.at or at) for d in error.diagnostics]) from None
+    return pipeline
+
+
+def _check(pipeline: Pipeline, document: Document, defines: list[Define]) -> None:
+    """Find what is wrong with a pipeline before the model is even loaded."""
+    overridden = {define.path[:3] for define in defines}
+
+    def at(name: str, option: str) -> Location | None:
+        path = ("passes", name, option)
+        return None if path in overridden else document.at(*path)
+
+    level = document.graph.level if document.graph else "float"
+    pipeline.check(document.header, level, has_data=bool(document.header.data), at=at)
+
+
+# -- the output ---------------------------------------------------------------------------------
+
+
+def _output_file(name: str | None) -> Path | None:
+    """Where the result goes; fails now rather than after hours of training."""
+    if name is None or name == STANDARD:
+        return None
+    path = Path(name) if name.endswith(".toml") else Path(name) / "graph.toml"
+    ancestor = next((parent for parent in path.parents if parent.exists()), Path())
+    if path.is_dir() or not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
+        why = "it is a folder" if path.is_dir() else f"{ancestor} is no folder that you may write to"
+        raise UsageError.of(f"cannot write {path}: {why}", help="choose another -o")
+    return path
