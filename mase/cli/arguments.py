@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NoReturn, cast
+from typing import Literal, NoReturn
 
 from mase.ir.diagnostics import UsageError, did_you_mean
 
@@ -84,7 +84,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     """
     # A bare --print-ir-after would otherwise swallow the INPUT that follows it.
     words = ["--print-ir-after=*" if word == "--print-ir-after" else word for word in argv]
-    args = cast(Arguments, _parser().parse_args(words, namespace=Arguments()))
+    args = _parser().parse_args(words, namespace=Arguments())
     if args.input is None and not args.list_passes and args.describe is None:
         raise UsageError.of("there is no INPUT", help="mase-opt --help shows the options and examples")
     return args

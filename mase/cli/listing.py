@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from mase.ir.diagnostics import MaseError
 from mase.passes import Pass, get_pass, pass_names
 from mase.passes.base import ANY_LEVEL
 from mase.passes.options import Option
@@ -19,7 +20,7 @@ def list_passes() -> str:
     """Every pass with its summary, one a line, and the plugins that do not load."""
     names = pass_names()
     width = max(map(len, names), default=0)
-    lines = [f"{name:<{width}}  {get_pass(name).summary}" for name in names]
+    lines = [f"{name:<{width}}  {_summary(name)}" for name in names]
     lines += [f"plugin {name!r} does not load: {why}" for name, why in broken_plugins().items()]
     return "\n".join(lines) + "\n"
 
@@ -37,7 +38,14 @@ def describe_pass(name: str) -> str:
         >>> print(describe_pass("dce").partition("Options")[0].strip().splitlines()[0])
         dce: Erase nodes that nothing uses and that have no effect.
     """
-    return "\n".join(_description(get_pass(name))) + "\n"
+    return "\n".join(_description(get_pass(name))).replace("``", "`") + "\n"
+
+
+def _summary(name: str) -> str:
+    try:
+        return get_pass(name).summary
+    except MaseError as error:
+        return f"({error.diagnostics[0].message})"
 
 
 def _description(made: Pass) -> Iterator[str]:

@@ -1,11 +1,11 @@
-"""What a pass is: a function or a class of rewrites, its options, and what it needs and promises."""
+"""What a pass is: a function or a class, its options, and what it needs and promises."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,8 @@ class Pass:
 
     Args:
         name: what users write.
-        target: the function ``(graph, ctx, *, options...)``, or the dataclass with `rewrite` methods.
+        target: the function ``(graph, ctx, *, options...)``, or the dataclass that has `rewrite` methods
+            or a method ``run(graph, ctx)``.
         requires: the levels of the graphs that it takes.
         ensures: the level of the graph that it leaves; None if it stays as it was.
         preserves: the analyses that stay true although the graph changes.
@@ -72,15 +73,16 @@ class Pass:
 
         return options_of(self.target)
 
-    def run(self, graph: Graph, ctx: Context, options: Mapping[str, Any]) -> None:
-        """Change ``graph``.
+    def bind(self, options: Mapping[str, Any]) -> Callable[[Graph, Context], None]:
+        """What runs with these options.
 
         Args:
-            graph: the graph.
-            ctx: the context of the run.
             options: typed values by name; the others take their defaults.
+
+        Raises:
+            MaseError: if the class of the pass rejects them together.
         """
-        if inspect.isclass(self.target):
-            apply_rewrites(self.target(**options), graph, ctx)
-        else:
-            self.target(graph, ctx, **options)
+        if not inspect.isclass(self.target):
+            return partial(self.target, **options)
+        made: Any = self.target(**options)
+        return made.run if hasattr(made, "run") else partial(apply_rewrites, made)

@@ -14,6 +14,7 @@ from mase.passes.analysis import Analyses
 if TYPE_CHECKING:
     from pytorch_lightning import LightningDataModule
     from rich.console import Console
+    from torch.fx import GraphModule
     from torch.nn import Module
 
 __all__ = ["Context"]
@@ -103,6 +104,25 @@ class Context:
                 )
             self._data = make_data(source, **{"seed": self.seed, **options})
         return self._data
+
+    @property
+    def task(self) -> str:
+        """The task that the data set is for, such as ``classification``."""
+        return getattr(self.data, "task", "classification")
+
+    def lower(self, graph: Graph) -> GraphModule:
+        """A module that executes a graph.
+
+        Args:
+            graph: the graph; one with opaque modules needs its source model.
+
+        Raises:
+            MaseError: if it cannot be lowered.
+        """
+        from mase.ir.ops import torch as torch_ops
+        from mase.runtime.lower import lower
+
+        return lower(graph, source_model=self.source_model() if graph.find(torch_ops.Module) else None)
 
     def source_model(self) -> Module:
         """The user's model, rebuilt from ``[model]`` at the first call.

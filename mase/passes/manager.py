@@ -45,7 +45,7 @@ def _run_step(step: Step, ctx: Context, instruments: Sequence[Instrument]) -> No
     for instrument in instruments:
         instrument.before_pass(step, ctx)
     before = ctx.graph.version
-    step.made.run(ctx.graph, ctx, step.options)
+    step.run(ctx.graph, ctx)
     if ctx.graph.version != before:
         _check(step, ctx)
     ctx.analyses.settle(step.made.preserves, before)

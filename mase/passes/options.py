@@ -61,7 +61,8 @@ class Option:
     @property
     def type_text(self) -> str:
         """Its type as a reader of the documentation wants to see it."""
-        return inspect.formatannotation(self.hint).replace("typing.", "").replace("collections.abc.", "")
+        text = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Z])", "", inspect.formatannotation(self.hint))
+        return re.sub(r"^Optional\[(.*)\]$", r"\1 | None", text)
 
     def parse(self, plain: object) -> Any:
         """The typed value of what TOML or a pipeline says.
@@ -94,12 +95,17 @@ def options_of(target: Callable[..., Any]) -> dict[str, Option]:
         >>> options_of(clip)["limit"]
         Option(name='limit', hint=<class 'float'>, default=1.0, doc='the largest magnitude.')
     """
-    docs = _argument_docs(inspect.getdoc(target) or "")
-    found = _field_defaults(target) if inspect.isclass(target) else _parameter_defaults(target)
-    return {
-        name: Option(name, _resolve(hint, target), default, docs.get(name, ""))
-        for name, (hint, default) in found.items()
-    }
+    if inspect.isclass(target):
+        hints = typing.get_type_hints(target)
+        found = {name: (hints[name], default) for name, default in _field_defaults(target).items()}
+        bases = reversed(target.__mro__)  # a derived class documents its own fields and inherits the others
+    else:
+        found = _parameter_defaults(target)
+        bases = [target]
+    docs: dict[str, str] = {}
+    for base in bases:
+        docs |= _argument_docs(inspect.cleandoc(base.__doc__ or ""))
+    return {name: Option(name, hint, value, docs.get(name, "")) for name, (hint, value) in found.items()}
 
 
 def parse_options(
@@ -138,33 +144,16 @@ def parse_options(
 
 
 def _parameter_defaults(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    parameters = inspect.signature(function).parameters.values()
-    return {
-        p.name: (p.annotation, MISSING if p.default is p.empty else p.default)
-        for p in parameters
-        if p.kind is p.KEYWORD_ONLY
-    }
+    """Types and defaults of the options alone: other parameters may have types for type checkers only."""
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    names = vars(sys.modules[function.__module__])
+    carrier = type("Carrier", (), {"__annotations__": {p.name: p.annotation for p in parameters}})
+    hints = typing.get_type_hints(carrier, names, names)
+    return {p.name: (hints[p.name], MISSING if p.default is p.empty else p.default) for p in parameters}
 
 
-def _field_defaults(cls: type[Any]) -> dict[str, tuple[Any, Any]]:
-    found: dict[str, tuple[Any, Any]] = {}
-    for field in fields(cls):
-        made = field.default if field.default_factory is MISSING else field.default_factory()
-        found[field.name] = (field.type, made)
-    return found
-
-
-def _resolve(hint: Any, target: Callable[..., Any]) -> Any:
-    """The annotation itself; only those of options are looked up, so others may be for type checkers only."""
-    names = vars(sys.modules[target.__module__])
-    return typing.get_type_hints(_carrier(hint), names, names)["option"]
-
-
-def _carrier(hint: Any) -> Any:
-    class Carrier:
-        __annotations__ = {"option": hint}
-
-    return Carrier
+def _field_defaults(cls: type[Any]) -> dict[str, Any]:
+    return {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(cls)}
 
 
 _ARGUMENT = re.compile(r"^ {4}(\w+)(?: \([^)]*\))?: ?(.*)$")

@@ -44,10 +44,10 @@ def register_pass(
     needs_data: bool = False,
     changes_numbers: bool = False,
 ) -> Callable[[T], T]:
-    """Decorator: make a function or a class of rewrites a pass, and return it unchanged.
+    """Decorator: make a function or a class a pass, and return it unchanged.
 
-    A class becomes a frozen keyword-only dataclass whose fields are the options. The arguments are
-    those of `Pass`.
+    A class has `rewrite` methods, or a method ``run(graph, ctx)``; it becomes a frozen keyword-only
+    dataclass whose fields are the options.
 
     Args:
         name: what users write, in kebab-case.
@@ -59,7 +59,7 @@ def register_pass(
 
     Raises:
         MaseError: if the name is not in kebab-case or is taken.
-        TypeError: if the function does not take ``(graph, ctx, *, options...)`` or the class has no rewrite.
+        TypeError: if the function does not take ``(graph, ctx, *, options...)`` or the class does nothing.
 
     Example:
         >>> from mase.ir import Graph
@@ -101,6 +101,7 @@ def get_pass(name: str) -> Pass:
 
     Raises:
         UsageError: if there is none, with a remedy.
+        MaseError: if its module does not load.
 
     Example:
         >>> get_pass("quantise")
@@ -110,14 +111,10 @@ def get_pass(name: str) -> Pass:
           help: did you mean 'quantize'?
     """
     _declare_builtin()
-    if name not in _PASSES and name in _DECLARED:
-        import_module(_DECLARED[name])
-        if name not in _PASSES:
-            raise MaseError.of(f"module {_DECLARED[name]} does not register the pass {name!r} it declares")
-    if name not in _PASSES:
+    if name not in _PASSES and name not in _DECLARED:
         _load_plugins()
     if name not in _PASSES and name in _DECLARED:
-        return get_pass(name)
+        _import_declared(name)
     if name not in _PASSES:
         broken = "; ".join(f"plugin {plugin!r} does not load: {why}" for plugin, why in _BROKEN.items())
         remedy = did_you_mean(name, pass_names()) or "mase-opt --list-passes lists the passes"
@@ -136,6 +133,16 @@ def broken_plugins() -> dict[str, str]:
     """The installed plugins that do not load, with the reason."""
     _load_plugins()
     return dict(_BROKEN)
+
+
+def _import_declared(name: str) -> None:
+    module = _DECLARED[name]
+    try:
+        import_module(module)
+    except ImportError as error:
+        raise MaseError.of(f"pass {name!r} does not load: {error}", help=f"it lives in {module}") from error
+    if name not in _PASSES:
+        raise MaseError.of(f"module {module} declares the pass {name!r} but does not register it")
 
 
 @cache
@@ -157,8 +164,8 @@ def _load_plugins() -> None:
 
 def _check_target(target: Callable[..., Any]) -> None:
     if inspect.isclass(target):
-        if not rewrites_of(target):
-            raise TypeError(f"pass class {target.__name__} has no method marked with @rewrite(...)")
+        if not rewrites_of(target) and not hasattr(target, "run"):
+            raise TypeError(f"pass class {target.__name__} has neither a @rewrite method nor run(graph, ctx)")
         return
     kinds = [p.kind for p in inspect.signature(target).parameters.values()]
     positional = [k for k in kinds if k is inspect.Parameter.POSITIONAL_OR_KEYWORD]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mase.ir.diagnostics import Diagnostic, Location, MaseError, UsageError
+from mase.ir.graph import Graph
 from mase.ir.op import Level
 from mase.passes.base import Pass
+from mase.passes.context import Context
 from mase.passes.grammar import Call
 from mase.passes.options import OptionError, parse_options
 from mase.passes.registry import get_pass, pass_names
@@ -27,14 +29,14 @@ class Step:
         index: its place in the pipeline, from 0.
         call: its name with every option that is not a default.
         made: the registered pass.
-        options: the typed values of its options.
+        run: the pass with the typed values of its options.
         rest: the calls that follow.
     """
 
     index: int
     call: Call
     made: Pass
-    options: Mapping[str, Any]
+    run: Callable[[Graph, Context], None]
     rest: tuple[Call, ...] = ()
 
     @property
@@ -74,7 +76,12 @@ def plan(
                 from_tables.append(_explain(error, f"[passes.{call.name}]", place))
             else:
                 from_calls.append(_explain(error, f"pass {call.name!r}"))
-        found.append(Step(index, call, made, values, tuple(effective[index + 1 :])))
+        if errors:
+            continue
+        try:
+            found.append(Step(index, call, made, made.bind(values), tuple(effective[index + 1 :])))
+        except MaseError as error:
+            from_calls += [replace(d, message=f"pass {call.name!r}: {d.message}") for d in error.diagnostics]
     if from_calls or from_tables:
         kind = UsageError if from_calls else MaseError
         raise kind(list(dict.fromkeys(from_calls + from_tables)))
@@ -110,9 +117,16 @@ def _wrong_level(step: Step, level: Level, cause: Step | None) -> Diagnostic:
     message = f"pass {step.name!r} takes a {wanted} graph, but {why}"
     if cause is not None and set(cause.made.requires) & set(step.made.requires):
         return Diagnostic(message, help=f"run {step.name!r} before {cause.name!r}")
-    makers = [name for name in pass_names() if get_pass(name).ensures in step.made.requires]
+    makers = [name for name in pass_names() if _ensures(name) in step.made.requires]
     remedy = f"passes that make it so: {', '.join(makers)}" if makers else f"start from a {wanted} graph"
     return Diagnostic(message, help=remedy)
+
+
+def _ensures(name: str) -> Level | None:
+    try:
+        return get_pass(name).ensures
+    except MaseError:  # a plugin that does not load is no remedy
+        return None
 
 
 def _explain(error: OptionError, where: str, at: Location | None = None) -> Diagnostic:
