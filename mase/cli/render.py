@@ -82,7 +82,9 @@ def show_timing(console: Console, seconds: Sequence[tuple[str, float]]) -> None:
 
 def show_stats(console: Console, stats: Mapping[str, Counter[str]]) -> None:
     """Print the counters of each pass."""
-    rows = [[name, counter, str(n)] for name, counters in stats.items() for counter, n in counters.items()]
+    rows = [
+        [name, counter, str(n)] for name, counters in stats.items() for counter, n in counters.items() if n
+    ]
     _table(console, "statistics", ["pass", "counter", "count"], rows)
 
 

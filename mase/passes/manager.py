@@ -46,21 +46,18 @@ def _run_step(step: Step, ctx: Context, instruments: Sequence[Instrument]) -> No
         instrument.before_pass(step, ctx)
     before = ctx.graph.version
     step.run(ctx.graph, ctx)
-    if ctx.graph.version != before:
-        _check(step, ctx)
+    _check(step, ctx, changed=ctx.graph.version != before)
     ctx.analyses.settle(step.made.preserves, before)
     ctx.graph.header.history.append(str(step.call))
     for instrument in reversed(instruments):
         instrument.after_pass(step, ctx)
 
 
-def _check(step: Step, ctx: Context) -> None:
+def _check(step: Step, ctx: Context, *, changed: bool) -> None:
     graph, made = ctx.graph, step.made
-    problems = verify.verify(graph)
+    problems = verify.verify(graph) if changed else []
     if made.ensures is not None and graph.level != made.ensures:
         problems.append(Diagnostic(f"the graph is {graph.level}, not {made.ensures} as the pass promises"))
     if problems:
-        culprit = Diagnostic(
-            f"pass {step.name!r} left an invalid graph", at=made.place, help="the pass is wrong"
-        )
-        raise MaseError([culprit, *problems])
+        culprit = Diagnostic(f"pass {step.name!r} left an invalid graph, a bug of the pass", at=made.place)
+        raise InvalidGraphError([culprit, *problems])

@@ -94,7 +94,7 @@ class Rewriter:
             made = node.infer() if type is None else type
             if _shape(made) != _shape(before[3]):
                 raise OpError(f"the value would become {made}, but its users take {before[3]}")
-        except (OpError, MaseError) as error:
+        except (OpError, MaseError, TypeError) as error:  # TypeError: an operand or role is missing
             node.op, node.inputs, node.params, node.type = before
             raise MaseError.of(
                 f"cannot replace {node.op.name} by {op.name}: {error}", node=node.name, source=node.loc

@@ -117,16 +117,18 @@ def _wrong_level(step: Step, level: Level, cause: Step | None) -> Diagnostic:
     message = f"pass {step.name!r} takes a {wanted} graph, but {why}"
     if cause is not None and set(cause.made.requires) & set(step.made.requires):
         return Diagnostic(message, help=f"run {step.name!r} before {cause.name!r}")
-    makers = [name for name in pass_names() if _ensures(name) in step.made.requires]
+    makers = [name for name in pass_names() if _leads(name, level, step.made.requires)]
     remedy = f"passes that make it so: {', '.join(makers)}" if makers else f"start from a {wanted} graph"
     return Diagnostic(message, help=remedy)
 
 
-def _ensures(name: str) -> Level | None:
+def _leads(name: str, level: Level, wanted: Sequence[Level]) -> bool:
+    """Whether the pass ``name`` makes a graph of ``level`` one that is wanted."""
     try:
-        return get_pass(name).ensures
+        made = get_pass(name)
     except MaseError:  # a plugin that does not load is no remedy
-        return None
+        return False
+    return made.ensures in wanted and level in made.requires
 
 
 def _explain(error: OptionError, where: str, at: Location | None = None) -> Diagnostic:
