@@ -1,10 +1,10 @@
 """Small graphs with real weights, for the tests of passes."""
 
-from mase.ir import Graph, Node, Op, parse_type
-from mase.ir.ops import conv, core, nn, norm, pool, tensor
-from torch import Tensor, randn
+from torch import Tensor, no_grad, randn
 from torch import nn as torch_nn
 
+from mase.ir import Graph, Node, Op, parse_type
+from mase.ir.ops import conv, core, nn, norm, pool, tensor
 from mase.runtime.lower import lower
 
 
@@ -24,7 +24,8 @@ def layer(graph: Graph, op: Op, *inputs: Node, scope: str = "", **weights: Tenso
 
 def run(graph: Graph, *inputs: Tensor) -> Tensor:
     """What the graph computes in evaluation mode."""
-    return lower(graph).eval()(*inputs)
+    with no_grad():
+        return lower(graph).eval()(*inputs)
 
 
 def mlp(*, seed: int = 0) -> Graph:

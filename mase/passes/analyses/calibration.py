@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytorch_lightning import LightningDataModule
     from rich.console import Console
     from torch import Tensor
+    from torch.nn import Module
 
 __all__ = ["Split", "collect_sketches", "collect_statistics", "model_inputs", "weight_sketches"]
 
@@ -28,6 +29,7 @@ def collect_sketches(
     *,
     batches: int = 8,
     split: Split = "train",
+    source_model: Module | None = None,
     console: Console | None = None,
 ) -> dict[str, Sketch]:
     """Run the graph in evaluation mode and summarise what each node computes.
@@ -40,6 +42,7 @@ def collect_sketches(
         data: where batches come from.
         batches: how many to look at; all of them if there are fewer.
         split: the part of the data to take them from.
+        source_model: the user's model, needed only for a graph that holds opaque modules.
         console: where to show progress, if it is a terminal.
 
     Returns:
@@ -53,7 +56,7 @@ def collect_sketches(
     from mase.passes.analyses.recorder import Recorder
     from mase.runtime.lower import lower
 
-    recorder = Recorder(lower(graph).eval(), graph)
+    recorder = Recorder(lower(graph, source_model=source_model).eval(), graph)
     seen = 0
     with torch.no_grad():
         for batch in _progress(islice(_loader(data, split), batches), batches, console):
@@ -71,6 +74,7 @@ def collect_statistics(
     batches: int = 8,
     split: Split = "train",
     levels: Sequence[float] = LEVELS,
+    source_model: Module | None = None,
     console: Console | None = None,
 ) -> dict[str, Statistics]:
     """The summaries of `collect_sketches` as annotations, by node name.
@@ -81,12 +85,15 @@ def collect_statistics(
         batches: how many to look at.
         split: the part of the data to take them from.
         levels: the quantiles to keep, between 0 and 1.
+        source_model: the user's model, needed only for a graph that holds opaque modules.
         console: where to show progress, if it is a terminal.
 
     Raises:
         MaseError: as `collect_sketches` does.
     """
-    found = collect_sketches(graph, data, batches=batches, split=split, console=console)
+    found = collect_sketches(
+        graph, data, batches=batches, split=split, source_model=source_model, console=console
+    )
     return {name: each.statistics(levels) for name, each in found.items() if each.count}
 
 

@@ -134,8 +134,10 @@ def _bits_moved(node: Node, sizes: Mapping[str, int]) -> int:
 
 
 def _factor_widths(node: Node) -> int:
-    second = param_width(node, "weight") if "weight" in node.params else operand_width(node, 1)
-    return operand_width(node, 0) * second
+    """The product of the widths of what is multiplied: operand and weight, or two operands."""
+    if "weight" in node.params:
+        return operand_width(node, 0) * param_width(node, "weight")
+    return operand_width(node, 0) * operand_width(node, min(1, len(node.inputs) - 1))
 
 
 def _numel(type: Type, sizes: Mapping[str, int]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mase.ir.files import write_atomically
 from mase.passes.context import Context
 
 __all__ = ["write_file"]
@@ -19,8 +20,10 @@ def write_file(ctx: Context, file: str, content: str | bytes, what: str) -> Path
         what: a few words on what it is, such as ``"graph drawing"``.
     """
     path = (ctx.output_dir or Path()) / file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content.encode() if isinstance(content, str) else content)
-    part.replace(path)
+    data = content.encode() if isinstance(content, str) else content
+
+    def write(part: Path) -> None:
+        part.write_bytes(data)
+
+    write_atomically(path, write)
     return ctx.wrote(path, what)

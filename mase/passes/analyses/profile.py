@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mase.ir.diagnostics import UsageError
 from mase.ir.graph import Graph
+from mase.ir.ops.torch import Module
 from mase.passes.analyses.calibration import Split, collect_sketches, weight_sketches
 from mase.passes.analyses.statistics import LEVELS, ParamStatistics
 from mase.passes.context import Context
@@ -44,7 +45,14 @@ def profile(
         if weights := weight_sketches(node):
             node.meta.set(ParamStatistics(roles={r: s.statistics(quantiles) for r, s in weights.items()}))
             ctx.stat("weights", len(weights))
-    found = collect_sketches(graph, ctx.data, batches=batches, split=split, console=ctx.console)
+    found = collect_sketches(
+        graph,
+        ctx.data,
+        batches=batches,
+        split=split,
+        source_model=ctx.source_model() if graph.find(Module) else None,
+        console=ctx.console,
+    )
     for name, sketch in found.items():
         if sketch.infinite:
             ctx.warn(f"{sketch.infinite} infinities, which quantizers saturate", graph[name])

@@ -58,7 +58,7 @@ def _table(title: str, rows: list[Row], totals: Row) -> str:
     from rich.console import Console
 
     text = StringIO()
-    render_table(Console(file=text, width=200), title, rows, totals)
+    render_table(Console(file=text), title, rows, totals)
     return text.getvalue()
 
 

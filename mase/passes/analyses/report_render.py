@@ -12,10 +12,13 @@ from mase.passes.analyses.report_rows import COLUMNS, Cell, Row
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 __all__ = ["render_csv", "render_html", "render_table", "short"]
 
 _WHY = "not quantized"
+_WIDE = 200
+_EXPENDABLE = ("mean", "std", "scope", "bits moved", "bit ops", "type", "min", "max")
 
 
 def short(value: Cell) -> str:
@@ -40,30 +43,50 @@ def short(value: Cell) -> str:
 def render_table(console: Console, title: str, rows: Sequence[Row], totals: Row) -> None:
     """Print a table of the nodes, a line of totals, and the nodes that stayed in float with the reason.
 
+    Where a terminal is too narrow, the columns that matter least are left out, and named below.
+
     Args:
         console: where to.
         title: what the rows are of.
         rows: the nodes.
         totals: the sums, by column.
     """
-    from rich.table import Table
+    from rich.console import Console
 
-    table = Table(title=title, title_justify="left", header_style="bold", show_footer=bool(totals))
-    for name in _known(rows):
-        right = any(isinstance(row[name], int | float) for row in rows)
-        footer = short(totals.get(name)) if name != "node" else "total"
-        table.add_column(name, footer, justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(short(row[name]) for name in _known(rows)))
-    console.print(table, width=_width(console))
-    left = [row for row in rows if row[_WHY]]
+    if not console.is_terminal:
+        console = Console(file=console.file, width=_WIDE)  # a pipe or a log does not wrap
+    names, hidden = _columns(rows), list[str]()
+    table = _table(title, names, rows, totals)
+    for name in (n for n in _EXPENDABLE if n in names):
+        if console.measure(table, options=console.options.update(width=10_000)).minimum <= console.width:
+            break
+        names.remove(name)
+        hidden.append(name)
+        table = _table(title, names, rows, totals)
+    if hidden:
+        table.caption = f"no room for {', '.join(hidden)}; report{{file=report.html}} has them"
+    console.print(table)
+    left = [{"node": row["node"], "op": row["op"], "why": row[_WHY]} for row in rows if row[_WHY]]
     if left:
-        why = Table(title=f"{len(left)} nodes not quantized", title_justify="left", header_style="bold")
-        for name in ("node", "op", "why"):
-            why.add_column(name, overflow="fold")
-        for row in left:
-            why.add_row(short(row["node"]), short(row["op"]), short(row[_WHY]))
-        console.print(why, width=_width(console))
+        console.print(_table(f"{len(left)} nodes not quantized", ["node", "op", "why"], left, {}))
+
+
+def _table(title: str, names: Sequence[str], rows: Sequence[Row], totals: Row) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.show_footer, table.caption_justify = bool(totals), "left"
+    for name in names:
+        footer = short(totals.get(name)) if name != "node" else "total"
+        right = any(isinstance(row[name], int | float) for row in rows)
+        wraps = name in ("formats", "scope", "why")
+        table.add_column(name, footer, justify="right" if right else "left", no_wrap=not wraps)
+    for row in rows:
+        # A role stays on one line with its format.
+        table.add_row(*(Text(short(row[name]).replace(": ", ":\u00a0")) for name in names))
+    return table
 
 
 def render_csv(rows: Sequence[Row]) -> str:
@@ -83,21 +106,19 @@ def render_html(title: str, rows: Sequence[Row], totals: Row) -> str:
         rows: the nodes.
         totals: the sums, by column.
     """
-    names = _known(rows) + ([_WHY] if any(row[_WHY] for row in rows) else [])
+    names = _columns(rows) + ([_WHY] if any(row[_WHY] for row in rows) else [])
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     body = "\n".join(f"<tr>{''.join(map(_cell, (row[n] for n in names)))}</tr>" for row in rows)
     foot = "".join(map(_cell, ("total" if n == "node" else totals.get(n) for n in names))) if totals else ""
     return _PAGE.format(title=html.escape(title), head=head, body=body, foot=foot)
 
 
-def _known(rows: Sequence[Row]) -> list[str]:
-    """The columns in which any row says something, the reasons aside."""
+def _columns(rows: Sequence[Row]) -> list[str]:
+    """The columns in which any row says something new, the reasons aside."""
     named = [n for n in COLUMNS if n != _WHY and any(row[n] is not None for row in rows)]
+    if "scope" in named and all(str(row["scope"]).replace(".", "_") in (row["node"], "None") for row in rows):
+        named.remove("scope")  # the nodes are called like their modules
     return named or ["node", "op", "type"]
-
-
-def _width(console: Console) -> int | None:
-    return None if console.is_terminal else 200  # a pipe or a log does not wrap
 
 
 def _cell(value: Cell) -> str:

@@ -41,7 +41,7 @@ class FoldBatchnorm:
             return
         weight, bias = _folded(node, layer)
         state = rewriter.graph.state
-        key = layer.params.get("bias") or _fresh_bias_key(layer)
+        key = _bias_key(layer)
         state[layer.params["weight"]], state[key] = weight, bias
         layer.params = {**layer.params, "bias": key}
         _take_annotations(layer, node)
@@ -65,6 +65,8 @@ def _obstacle(node: Node, layer: Node) -> str | None:
     channels = 1 if isinstance(op, Linear) else op.spatial + 1
     if layer.tensor_type.rank != channels + 1:
         return f"{layer.name!r} gives {layer.type}, whose dimension 1 is not its channels"
+    if "bias" not in layer.params and _bias_key(layer) in graph.state:
+        return f"{layer.name!r} has no bias, and the name {_bias_key(layer)!r} for one is taken"
     if others := _sharers(layer):
         return f"the weights of {layer.name!r} are also those of {', '.join(others)}"
     return None
@@ -103,14 +105,9 @@ def _scaled(layer: Node, weight: Tensor, scale: Tensor) -> Tensor:
     return (grouped * factors).reshape(weight.shape)
 
 
-def _fresh_bias_key(layer: Node) -> str:
-    """``<scope>.bias``, or the next free name if another tensor has it."""
-    wish = f"{layer.scope}.bias" if layer.scope else "bias"
-    key, i = wish, 0
-    while key in layer.graph.state:
-        i += 1
-        key = f"{wish}_{i}"
-    return key
+def _bias_key(layer: Node) -> str:
+    """The state key of the layer's bias, be it there or to be made."""
+    return layer.params.get("bias") or (f"{layer.scope}.bias" if layer.scope else "bias")
 
 
 def _take_annotations(layer: Node, node: Node) -> None:
