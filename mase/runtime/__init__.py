@@ -1,0 +1,1 @@
+"""Executes what the passes decided: lowering, numerics, training. Never imports `mase.passes`."""

@@ -1,0 +1,45 @@
+"""The order of the training samples: a function of the seed and the epoch, and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Any, cast
+
+import torch
+from torch import distributed
+from torch.utils.data import Dataset, DistributedSampler
+
+__all__ = ["Shuffle"]
+
+
+class Shuffle(DistributedSampler[Any]):
+    """A new order in each epoch, the same whenever that epoch is run: a resumed run sees what it would have.
+
+    With several processes each of them gets its share.
+
+    Args:
+        samples: what to take the order of.
+        seed: seeds the order, together with the epoch.
+        workers: the generator that the loader seeds its worker processes from; seeded here once an epoch.
+
+    Example:
+        >>> order = Shuffle(range(6), seed=0, workers=torch.Generator())
+        >>> order.set_epoch(3)
+        >>> sorted(order) == list(range(6)), list(order) == list(order)
+        (True, True)
+    """
+
+    def __init__(self, samples: Sized, *, seed: int, workers: torch.Generator) -> None:
+        joined = distributed.is_available() and distributed.is_initialized()
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            cast("Dataset[Any]", samples),
+            num_replicas=distributed.get_world_size() if joined else 1,
+            rank=distributed.get_rank() if joined else 0,
+            seed=seed * 1_000_003,  # it is added to the epoch; seeds 0 and 1 must not share orders
+        )
+        self._workers = workers
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        super().set_epoch(epoch)
+        self._workers.manual_seed(self.seed + epoch)

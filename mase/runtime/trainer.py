@@ -1,0 +1,176 @@
+"""Training and evaluation of plain modules on PyTorch Lightning.
+
+    output_dir/
+      training_ckpts/  best.ckpt last.ckpt run.json, and best-1.ckpt ... of earlier runs
+      tensorboard/     version_N, one for each start
+      csv/             version_N/metrics.csv, one for each start
+
+Importing this module loads neither torch nor Lightning; calling it does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mase.ir.diagnostics import MaseError
+from mase.runtime.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+    from torch import nn
+
+    from mase.runtime.tasks.base import Split, Task
+
+__all__ = ["Metrics", "TrainConfig", "evaluate", "fit", "load_checkpoint"]
+
+Metrics = dict[str, float]
+"""Values by split and name, such as ``"val/accuracy"`` (0 to 1) and ``"val/loss"``."""
+
+
+def fit(
+    module: nn.Module,
+    data: pl.LightningDataModule,
+    config: TrainConfig,
+    output_dir: Path | str,
+    task: str = "classification",
+    *,
+    identity: str = "",
+) -> Metrics:
+    """Trains a module in place, up to its best epoch.
+
+    A run that was cut off continues from its last complete epoch when the same call is made again, and on a
+    CPU ends with the same weights, bit for bit, as if it had not been cut off. A call that differs in
+    anything that matters starts afresh, and so does a call after the end of a run; the checkpoints that it
+    finds are kept under a number.
+
+    Args:
+        module: all of it is set to training mode, trained, and given back with the weights of the best epoch,
+            in the modes, number types and device that it came with.
+        data: with a training and a validation split.
+        config: how to train.
+        output_dir: where checkpoints and logs go; nothing is written with ``fast_dev_run``.
+        task: a registered task.
+        identity: what else makes this run what it is, where the printed module and its initial weights do
+            not tell: the text of the graph that it was lowered from.
+
+    Returns:
+        The metrics of the best weights, over the whole training and validation splits.
+
+    Raises:
+        MaseError: before anything is written, if module, data, task and configuration do not go together;
+            after training, if it diverged from the first epoch on.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from mase.runtime.data import make_data
+        >>> generator = torch.manual_seed(0)
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> config = TrainConfig(max_epochs=10, learning_rate=0.1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     metrics = fit(net, make_data("toy-tiny"), config, folder)
+        >>> sorted(metrics)
+        ['train/accuracy', 'train/loss', 'val/accuracy', 'val/loss']
+        >>> metrics["val/accuracy"] > 0.9
+        True
+    """
+    from mase.runtime.tasks import make_task
+    from mase.runtime.training import fingerprint, lightning, preflight, run_folder, session
+
+    with session.quiet(), session.seeded(config.seed), session.preserved(module):
+        learner = make_task(task, module, config, data)
+        preflight.split_loader(data, "val", set_up=True)
+        batch = next(iter(preflight.split_loader(data, "train")))
+        work = preflight.check(learner, batch)
+        folder = run_folder.RunFolder(Path(output_dir) / "training_ckpts")
+        trainer = lightning.fitter(learner, config, Path(output_dir), folder)
+        checkpoint = None
+        if not config.fast_dev_run:
+            print_ = fingerprint.fingerprint(module, config, data, batch, identity=identity)
+            checkpoint = folder.begin(print_, resume=config.resume)
+        with session.threads(config.threads, work=work):
+            module.train()
+            trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+            if not config.fast_dev_run:
+                _load_best(module, folder.best, config)
+            metrics = {**_measure(learner, config, "train"), **_measure(learner, config, "val")}
+        if not config.fast_dev_run:
+            folder.finish(metrics)
+    return metrics
+
+
+def evaluate(
+    module: nn.Module,
+    data: pl.LightningDataModule,
+    split: Split = "test",
+    task: str = "classification",
+    config: TrainConfig | None = None,
+) -> Metrics:
+    """Measures a module on one split, in evaluation mode.
+
+    Args:
+        module: given back in the modes, number types and device that it came with.
+        data: with that split.
+        split: ``"test"``, ``"val"`` or ``"train"``.
+        task: a registered task.
+        config: where and in which precision to run; what concerns training is not used.
+
+    Returns:
+        The metrics over the whole split, such as ``{"test/loss": 0.1, "test/accuracy": 0.98}``.
+
+    Raises:
+        MaseError: if module, data and task do not go together, or there is no such split.
+
+    Example:
+        >>> import torch
+        >>> from mase.runtime.data import make_data
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> sorted(evaluate(net, make_data("toy-tiny"), "val"))
+        ['val/accuracy', 'val/loss']
+    """
+    from mase.runtime.tasks import make_task
+    from mase.runtime.training import preflight, session
+
+    config = config or TrainConfig()
+    with session.quiet(), session.seeded(config.seed), session.preserved(module):
+        learner = make_task(task, module, config, data)
+        batch = next(iter(preflight.split_loader(data, split, set_up=True)))
+        work = preflight.check(learner, batch)
+        with session.threads(config.threads, work=work):
+            return _measure(learner, config, split)
+
+
+def load_checkpoint(module: nn.Module, path: Path | str) -> None:
+    """Loads the weights of a Lightning checkpoint into the plain module that was trained.
+
+    In the file, every key of the module has the prefix ``model.``.
+
+    Args:
+        module: changed in place, and only if every key fits.
+        path: ``training_ckpts/best.ckpt``, for example.
+
+    Raises:
+        MaseError: if the file cannot be read, or listing every key that is missing, unexpected or of
+            another shape.
+    """
+    from mase.runtime.training import checkpoint
+
+    checkpoint.load_checkpoint(module, path)
+
+
+def _measure(learner: Task, config: TrainConfig, split: Split) -> Metrics:
+    from mase.runtime.training import lightning, preflight
+
+    learner.evaluated = split
+    loader = preflight.split_loader(learner.data, split)
+    [values] = lightning.evaluator(config).test(learner, dataloaders=loader, verbose=False)
+    return {name: float(value) for name, value in values.items()}
+
+
+def _load_best(module: nn.Module, best: Path, config: TrainConfig) -> None:
+    if not best.exists():
+        raise MaseError.of(
+            "training diverged: the validation metric was not a number in any epoch",
+            help=f"lower learning_rate (it is {config.learning_rate:g}) or set gradient_clip",
+        )
+    load_checkpoint(module, best)

@@ -1,0 +1,76 @@
+"""Reading Lightning checkpoints into plain modules, losing nothing on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from pickle import UnpicklingError  # only its name: what torch raises for a file it refuses
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from mase.ir.diagnostics import MaseError
+
+__all__ = ["PREFIX", "load_checkpoint", "read_checkpoint"]
+
+PREFIX = "model."
+"""What a checkpoint puts before each key of the module: the module is the task's submodule ``model``."""
+
+
+def read_checkpoint(path: Path | str) -> dict[str, Any]:
+    """The module's state in a checkpoint, by the module's own keys.
+
+    Args:
+        path: a file that Lightning wrote; its ``state_dict`` has the prefix ``model.`` on every key.
+
+    Raises:
+        MaseError: if there is no such file, it is not a checkpoint, or a key lacks the prefix.
+    """
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        state = cast("dict[str, Any]", content["state_dict"])
+    except FileNotFoundError as error:
+        raise MaseError.of(f"no checkpoint {str(path)!r}", help="train first, or correct the path") from error
+    except (UnpicklingError, RuntimeError, LookupError, TypeError, EOFError, OSError) as error:
+        raise MaseError.of(
+            f"{str(path)!r} is not a Lightning checkpoint: {error}", help="name one of training_ckpts/*.ckpt"
+        ) from error
+    foreign = [key for key in state if not key.startswith(PREFIX)]
+    if foreign:
+        raise MaseError.of(
+            f"{str(path)!r} has keys that do not start with {PREFIX!r}: {', '.join(foreign)}",
+            help="it was not written by `train`; rename or remove these keys",
+        )
+    return {key.removeprefix(PREFIX): value for key, value in state.items()}
+
+
+def load_checkpoint(module: nn.Module, path: Path | str) -> None:
+    """Loads the weights of a Lightning checkpoint into the plain module that was trained.
+
+    Args:
+        module: changed in place, and only if every key fits.
+        path: ``training_ckpts/best.ckpt``, for example.
+
+    Raises:
+        MaseError: if the file cannot be read, or listing every key that is missing, unexpected or of
+            another shape.
+    """
+    state = read_checkpoint(path)
+    problems = _mismatches(module.state_dict(), state)
+    if problems:
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        raise MaseError.of(
+            f"checkpoint {str(path)!r} does not fit the model:{listed}",
+            help="load it into the model, quantized the same way, that it was saved from",
+        )
+    module.load_state_dict(state)
+
+
+def _mismatches(own: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    problems = [f"missing: {key}" for key in own if key not in found]
+    problems += [f"unexpected: {key}" for key in found if key not in own]
+    for key in own.keys() & found.keys():
+        mine, theirs = own[key], found[key]
+        if isinstance(mine, Tensor) and isinstance(theirs, Tensor) and mine.shape != theirs.shape:
+            problems.append(f"shape: {key} is {list(theirs.shape)}, the model has {list(mine.shape)}")
+    return sorted(problems)

@@ -1,0 +1,112 @@
+"""How to train: every choice that a user has, with its default. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mase.ir.diagnostics import MaseError, did_you_mean
+
+__all__ = ["PRECISIONS", "TrainConfig"]
+
+PRECISIONS = (
+    *("32-true", "16-mixed", "bf16-mixed", "64-true", "16-true", "bf16-true"),
+    *("32", "16", "bf16", "64", "transformer-engine", "transformer-engine-float16"),
+)
+"""The floating-point precisions that Lightning knows, by its names for them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to train a module.
+
+    Args:
+        max_epochs: passes over the training samples; -1 for no limit but ``max_steps``.
+        max_steps: optimizer steps; -1 for no limit but ``max_epochs``.
+        learning_rate: peak learning rate.
+        optimizer: a name from `torch.optim`, in any case (``"sgd"``, ``"adam"``, ``"adamw"``, ...), or a
+            registered one.
+        weight_decay: as the optimizer defines it.
+        scheduler: course of the learning rate: ``"none"``, ``"cosine"``, ``"linear"`` or ``"step"``.
+        warmup_steps: optimizer steps over which the learning rate first rises from 0.
+        accumulate_grad_batches: batches whose gradients make one optimizer step.
+        gradient_clip: largest norm of the gradient; None for no limit.
+        precision: arithmetic of the float operations, by Lightning's names (`PRECISIONS`).
+        fast_dev_run: run one batch (or this many) of each split and write nothing: does it run at all?
+        seed: seeds dropout and whatever else is drawn. The order of samples is the data set's own ``seed``.
+        monitor: metric that chooses the best epoch, such as ``"val/loss"``; None for the task's own.
+        patience: stop after this many epochs without a better one; None to never stop early.
+        accelerator: ``"auto"``, ``"cpu"``, ``"gpu"`` or another that Lightning knows.
+        devices: how many devices, or which.
+        num_nodes: machines that train together.
+        strategy: ``"auto"``, ``"ddp"``, ``"fsdp"`` or another that Lightning knows.
+        deterministic: prefer deterministic algorithms (matters on GPUs; warns where there is none).
+        threads: CPU threads; None for one where a batch is little work, else as many as torch has.
+        log_every_n_steps: steps between two rows of the step loss in the logs.
+        report_to: ``"tensorboard"`` or ``"none"``; a CSV log is always written.
+        progress: show a progress bar; None to show it where standard error is a terminal.
+        resume: continue a run of the same kind that was cut off in the same folder.
+
+    Raises:
+        MaseError: if a value cannot be meant, naming it and the remedy.
+
+    Example:
+        >>> TrainConfig(precision="bf16-mix")
+        Traceback (most recent call last):
+        ...
+        mase.ir.diagnostics.MaseError: error: unknown precision 'bf16-mix'
+          help: did you mean 'bf16-mixed'?
+    """
+
+    max_epochs: int = 10
+    max_steps: int = -1
+    learning_rate: float = 1e-3
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    scheduler: str = "none"
+    warmup_steps: int = 0
+    accumulate_grad_batches: int = 1
+    gradient_clip: float | None = None
+    precision: str = "32-true"
+    fast_dev_run: bool | int = False
+    seed: int = 0
+    monitor: str | None = None
+    patience: int | None = None
+    accelerator: str = "auto"
+    devices: int | str | list[int] = "auto"
+    num_nodes: int = 1
+    strategy: str = "auto"
+    deterministic: bool = True
+    threads: int | None = None
+    log_every_n_steps: int = 50
+    report_to: str = "tensorboard"
+    progress: bool | None = None
+    resume: bool = True
+
+    def __post_init__(self) -> None:
+        _one_of("precision", self.precision, PRECISIONS)
+        _one_of("report_to", self.report_to, ("tensorboard", "none"))
+        endless = self.max_epochs == -1 and self.max_steps == -1
+        _require(not endless, "neither max_epochs nor max_steps is limited", "set one of them")
+        for name in ("max_epochs", "max_steps"):
+            value = getattr(self, name)
+            _require(value == -1 or value >= 1, f"{name} is {value!r}", "use at least 1, or -1 for no limit")
+        for name in ("accumulate_grad_batches", "num_nodes", "log_every_n_steps", "patience", "threads"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"{name} is {value!r}", "use at least 1")
+        for name in ("weight_decay", "warmup_steps", "seed", "fast_dev_run"):
+            value = getattr(self, name)
+            _require(0 <= value < math.inf, f"{name} is {value!r}", "use a finite number, not negative")
+        for name in ("learning_rate", "gradient_clip"):
+            value = getattr(self, name)
+            _require(value is None or 0 < value < math.inf, f"{name} is {value!r}", "use a number above 0")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise MaseError.of(f"unknown {name} {value!r}", help=did_you_mean(value, known))
+
+
+def _require(condition: bool, message: str, remedy: str) -> None:
+    if not condition:
+        raise MaseError.of(message, help=remedy)

@@ -1,0 +1,93 @@
+"""From a configuration to Lightning's trainers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, RichProgressBar
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from mase.ir.diagnostics import MaseError
+from mase.runtime.tasks.base import Task
+from mase.runtime.training.callbacks import KeepBestAndLast, SeedEachEpoch, StopAtStep
+from mase.runtime.training.config import TrainConfig
+from mase.runtime.training.run_folder import RunFolder
+
+__all__ = ["evaluator", "fitter"]
+
+
+def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder) -> pl.Trainer:
+    """The trainer of a run.
+
+    Args:
+        task: what is trained.
+        config: how.
+        output_dir: where ``tensorboard/`` and ``csv/`` go, with a ``version_N`` for each start.
+        folder: where checkpoints go.
+
+    Raises:
+        MaseError: if Lightning rejects the configuration on this machine.
+    """
+    monitor, higher_is_better = task.monitored
+    task.make_optimizer(total_steps=1)  # what it refuses is refused before anything is written
+    callbacks: list[Callback] = [
+        SeedEachEpoch(config.seed),
+        StopAtStep(config.max_steps),
+        KeepBestAndLast(folder, monitor=monitor, higher_is_better=higher_is_better, patience=config.patience),
+    ]
+    loggers: list[Logger] = [CSVLogger(output_dir, name="csv")]
+    if config.report_to == "tensorboard":
+        loggers.append(TensorBoardLogger(output_dir, name="tensorboard"))
+        callbacks.append(LearningRateMonitor("step"))
+    return _trainer(
+        config,
+        callbacks,
+        logger=loggers,
+        default_root_dir=output_dir,
+        max_epochs=config.max_epochs,
+        accumulate_grad_batches=config.accumulate_grad_batches,
+        gradient_clip_val=config.gradient_clip,
+        log_every_n_steps=config.log_every_n_steps,
+        num_sanity_val_steps=0,  # the preflight has already run the model
+    )
+
+
+def evaluator(config: TrainConfig) -> pl.Trainer:
+    """A trainer that only measures, and writes nothing.
+
+    Raises:
+        MaseError: if Lightning rejects the configuration on this machine.
+    """
+    return _trainer(config, [], logger=False, enable_checkpointing=False)
+
+
+def _trainer(config: TrainConfig, callbacks: list[Callback], **options: Any) -> pl.Trainer:
+    progress = sys.stderr.isatty() if config.progress is None else config.progress
+    if progress:
+        console = {"stderr": True, "force_terminal": True}  # standard output stays pipeable
+        callbacks = [*callbacks, RichProgressBar(leave=False, console_kwargs=console)]
+    try:
+        return pl.Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.num_nodes,
+            strategy=config.strategy,
+            precision=config.precision,  # pyright: ignore[reportArgumentType]  # checked by TrainConfig
+            fast_dev_run=config.fast_dev_run,
+            deterministic="warn" if config.deterministic else False,
+            callbacks=callbacks,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            # Tensors made under inference mode could not be used in training afterwards.
+            inference_mode=False,
+            **options,
+        )
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        raise MaseError.of(
+            f"Lightning cannot train so here: {error}",
+            help="check accelerator, devices, strategy and precision",
+        ) from error

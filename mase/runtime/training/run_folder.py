@@ -1,0 +1,97 @@
+"""The folder of a training run: its checkpoints, and whether they may be continued."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from mase.runtime.training.fingerprint import Fingerprint
+
+__all__ = ["RunFolder"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """``training_ckpts/`` of an output folder: ``best.ckpt``, ``last.ckpt`` and ``run.json``.
+
+    ``run.json`` holds the fingerprint of the run that the checkpoints belong to and, once it is over, its
+    metrics. Every file is replaced atomically, so a kill at any moment leaves a folder to continue from.
+
+    Args:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best epoch so far."""
+        return self.path / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint of the last complete epoch."""
+        return self.path / "last.ckpt"
+
+    def begin(self, fingerprint: Fingerprint, *, resume: bool) -> Path | None:
+        """Gets ready for a run.
+
+        A run that was cut off is continued if it is the same in every aspect. Else what lies here is
+        renamed to ``best-1.ckpt``, ``last-1.ckpt`` (the next free number), so that no checkpoint of another
+        run is ever taken for one of this run.
+
+        Args:
+            fingerprint: of the run that is about to start.
+            resume: whether to continue at all.
+
+        Returns:
+            The checkpoint to continue from, or None to start afresh.
+        """
+        previous = self._read()
+        unfinished = "metrics" not in previous and self.last.exists()
+        differing = [
+            key for key in fingerprint if previous.get("fingerprint", {}).get(key) != fingerprint[key]
+        ]
+        if resume and unfinished and not differing:
+            _log.info("continuing the run that was cut off in %s", self.path)
+            return self.last
+        kept = self._set_aside()
+        if unfinished and kept:
+            why = f"another {', '.join(differing)}" if differing else "resume is off"
+            _log.warning("the unfinished run in %s is not continued (%s); kept as %s", self.path, why, kept)
+        self._write({"fingerprint": fingerprint})
+        return None
+
+    def finish(self, metrics: dict[str, float]) -> None:
+        """Notes that the run is over, and what it reached."""
+        self._write({**self._read(), "metrics": metrics})
+
+    def _set_aside(self) -> str:
+        """Renames both checkpoints to the same free number; returns their new names."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while any((self.path / f"{name}-{number}.ckpt").exists() for name in ("best", "last")):
+            number += 1
+        renamed: list[str] = []
+        for file in (self.last, self.best):
+            if file.exists():
+                renamed.append(f"{file.stem}-{number}.ckpt")
+                file.rename(self.path / renamed[-1])
+        return ", ".join(renamed)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return cast("dict[str, Any]", json.loads((self.path / "run.json").read_text()))
+        except (FileNotFoundError, ValueError):  # none yet, or not ours
+            return {}
+
+    def _write(self, content: dict[str, Any]) -> None:
+        partial = self.path / "run.json.partial"
+        partial.write_text(json.dumps(content, indent=2) + "\n")
+        os.replace(partial, self.path / "run.json")  # noqa: PTH105  # atomic, and said so
