@@ -17,6 +17,7 @@ from mase.ir.files import read_document, save
 from mase.ir.parser import Document, parse_document
 from mase.passes import Context, Pipeline
 from mase.passes.inputs import graph_of
+from mase.passes.registry import load_all
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +61,6 @@ def _execute(args: Arguments, pipeline: Pipeline, document: Document, output: Pa
     folder = output.parent if output else None
     watch = Watch(args, pipeline, folder, console)
     ctx = Context(graph_of(document), seed=args.seed, output_dir=folder, console=console)
-    version = ctx.graph.version
     try:
         pipeline.run_in(ctx, watch.instruments)
         if output:
@@ -68,9 +68,9 @@ def _execute(args: Arguments, pipeline: Pipeline, document: Document, output: Pa
             ctx.wrote(output, "the resulting graph")
     finally:
         watch.report(ctx)
-    changed = ctx.graph.version != version or not len(pipeline)
     # On a terminal nobody wants to see a graph again that was only looked at.
-    if args.output == STANDARD or (output is None and (changed or not sys.stdout.isatty())):
+    new = ctx.changed or not len(pipeline) or not sys.stdout.isatty()
+    if args.output == STANDARD or (output is None and new):
         _print_graph(ctx, console)
 
 
@@ -98,9 +98,18 @@ def _check_only(document: Document) -> None:
 
 
 def _read(name: str) -> Document:
-    if name != STANDARD:
-        return read_document(name)
-    return parse_document(sys.stdin.read(), file="<stdin>", base_dir=Path())
+    typed = sys.stdin.read() if name == STANDARD else None
+
+    def read() -> Document:
+        if typed is None:
+            return read_document(name)
+        return parse_document(typed, file="<stdin>", base_dir=Path())
+
+    try:
+        return read()
+    except MaseError:
+        load_all()  # what is not known may come from an installed plugin
+        return read()
 
 
 def _own_pipeline(document: Document, defines: list[Define]) -> Pipeline:

@@ -54,6 +54,8 @@ class Context:
         self.output_dir = output_dir
         self.pass_name = ""
         """The pass that runs now."""
+        self.changed = False
+        """Whether a pass changed the graph."""
         self.diagnostics: list[Diagnostic] = []
         """Every note and warning so far."""
         self.rejected: dict[tuple[str, str], Diagnostic] = {}

@@ -1,13 +1,16 @@
-"""From a document to a graph: recipes are materialised by the frontends."""
+"""From a document to a graph that passes can work on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from mase.ir.graph import Graph
+from mase.ir.annotations import annotation_class
+from mase.ir.codec import from_fields
+from mase.ir.diagnostics import MaseError
+from mase.ir.graph import Graph, Node
 from mase.ir.parser import Document
 
-__all__ = ["graph_of"]
+__all__ = ["adopt_annotations", "graph_of"]
 
 
 def graph_of(document: Document) -> Graph:
@@ -24,3 +27,27 @@ def graph_of(document: Document) -> Graph:
     from mase.frontends.source import materialise
 
     return materialise(document.header, base_dir=Path(document.file).parent)
+
+
+def adopt_annotations(graph: Graph) -> None:
+    """Make annotations typed that were read before the module that owns them was imported.
+
+    Args:
+        graph: the graph.
+
+    Raises:
+        MaseError: if one does not have the fields of its class.
+    """
+    for node in graph.nodes:
+        for name in list(node.meta.foreign):
+            _adopt(node, name)
+
+
+def _adopt(node: Node, name: str) -> None:
+    cls = annotation_class(name)
+    if cls is None:
+        return
+    try:
+        node.meta.set(from_fields(cls, node.meta.foreign.pop(name)))
+    except ValueError as error:
+        raise MaseError.of(f"annotation {name!r}: {error}", node=node.name, source=node.loc) from None

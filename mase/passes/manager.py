@@ -46,7 +46,9 @@ def _run_step(step: Step, ctx: Context, instruments: Sequence[Instrument]) -> No
         instrument.before_pass(step, ctx)
     before = ctx.graph.version
     step.run(ctx.graph, ctx)
-    _check(step, ctx, changed=ctx.graph.version != before)
+    changed = ctx.graph.version != before
+    ctx.changed |= changed
+    _check(step, ctx, changed=changed)
     ctx.analyses.settle(step.made.preserves, before)
     ctx.graph.header.history.append(str(step.call))
     for instrument in reversed(instruments):

@@ -13,6 +13,7 @@ from mase.ir.graph import Graph, Header
 from mase.ir.op import Level
 from mase.passes.context import Context
 from mase.passes.grammar import Call, parse_pipeline, print_pipeline
+from mase.passes.inputs import adopt_annotations
 from mase.passes.instruments import Instrument
 from mase.passes.manager import run_steps
 from mase.passes.steps import Locate, Step, check_levels, plan
@@ -140,6 +141,7 @@ class Pipeline:
         """
         graph = ctx.graph
         steps = self.check(graph.header, graph.level, has_data=ctx.has_data)
+        adopt_annotations(graph)  # planning imported the passes, and with them the classes they annotate with
         verify.check(graph)
         if any(step.made.needs_data for step in steps):
             ctx.data  # noqa: B018  # a wrong [data] table shows now, not after an hour of other passes

@@ -22,7 +22,7 @@ from mase.passes.analysis import Analysis
 from mase.passes.base import ANY_LEVEL, Pass
 from mase.passes.rewriter import rewrites_of
 
-__all__ = ["broken_plugins", "declare_passes", "get_pass", "pass_names", "register_pass"]
+__all__ = ["broken_plugins", "declare_passes", "get_pass", "load_all", "pass_names", "register_pass"]
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -127,6 +127,15 @@ def pass_names() -> list[str]:
     _declare_builtin()
     _load_plugins()
     return sorted({*_PASSES, *_DECLARED})
+
+
+def load_all() -> None:
+    """Import every pass there is, and with it the ops, formats and annotations that come along."""
+    for name in pass_names():
+        try:
+            get_pass(name)
+        except MaseError:  # said when someone asks for this pass
+            continue
 
 
 def broken_plugins() -> dict[str, str]:

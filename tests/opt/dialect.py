@@ -1,4 +1,4 @@
-"""An op that pass tests make up values and uses with; ``mase-opt --load tests/opt/dialect.py`` knows it too."""
+"""An op that pass tests make up values and uses with; ``--load tests/opt/dialect.py`` knows it too."""
 
 from mase.ir import Op, Type, register_op
 

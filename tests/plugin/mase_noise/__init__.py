@@ -1,0 +1,5 @@
+"""A plugin of mase: adds noise ops, and finds them again. Importing it declares its passes and loads no torch."""
+
+from mase.passes import declare_passes
+
+declare_passes({"add-noise": "mase_noise.passes", "count-noise": "mase_noise.passes"})
