@@ -77,7 +77,7 @@ def fit(
     from mase.runtime.tasks import make_task
     from mase.runtime.training import fingerprint, lightning, preflight, run_folder, session
 
-    with session.quiet(), session.seeded(config.seed), session.preserved(module):
+    with session.quiet(), session.seeded(config.seed or 0), session.preserved(module):
         learner = make_task(task, module, config, data)
         preflight.split_loader(data, "val", set_up=True)
         batch = next(iter(preflight.split_loader(data, "train")))
@@ -132,7 +132,7 @@ def evaluate(
     from mase.runtime.training import preflight, session
 
     config = config or TrainConfig()
-    with session.quiet(), session.seeded(config.seed), session.preserved(module):
+    with session.quiet(), session.seeded(config.seed or 0), session.preserved(module):
         learner = make_task(task, module, config, data)
         batch = next(iter(preflight.split_loader(data, split, set_up=True)))
         work = preflight.check(learner, batch)

@@ -33,7 +33,7 @@ class TrainConfig:
         gradient_clip: largest norm of the gradient; None for no limit.
         precision: arithmetic of the float operations, by Lightning's names (`PRECISIONS`).
         fast_dev_run: run one batch (or this many) of each split and write nothing: does it run at all?
-        seed: seeds dropout and whatever else is drawn. The order of samples is the data set's own ``seed``.
+        seed: seeds dropout and whatever else is drawn; None for 0, in a pipeline for the run's. The order of samples is the data set's own ``seed``.
         monitor: metric that chooses the best epoch, such as ``"val/loss"``; None for the task's own.
         patience: stop after this many epochs without a better one; None to never stop early.
         accelerator: ``"auto"``, ``"cpu"``, ``"gpu"`` or another that Lightning knows.
@@ -69,7 +69,7 @@ class TrainConfig:
     gradient_clip: float | None = None
     precision: str = "32-true"
     fast_dev_run: bool | int = False
-    seed: int = 0
+    seed: int | None = None
     monitor: str | None = None
     patience: int | None = None
     accelerator: str = "auto"
@@ -96,7 +96,11 @@ class TrainConfig:
             _require(value is None or value >= 1, f"{name} is {value!r}", "use at least 1")
         for name in ("weight_decay", "warmup_steps", "seed", "fast_dev_run"):
             value = getattr(self, name)
-            _require(0 <= value < math.inf, f"{name} is {value!r}", "use a finite number, not negative")
+            _require(
+                value is None or 0 <= value < math.inf,
+                f"{name} is {value!r}",
+                "use a finite number, not negative",
+            )
         for name in ("learning_rate", "gradient_clip"):
             value = getattr(self, name)
             _require(value is None or 0 < value < math.inf, f"{name} is {value!r}", "use a number above 0")

@@ -35,7 +35,7 @@ def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder)
     monitor, higher_is_better = task.monitored
     task.make_optimizer(total_steps=1)  # what it refuses is refused before anything is written
     callbacks: list[Callback] = [
-        SeedEachEpoch(config.seed),
+        SeedEachEpoch(config.seed or 0),
         StopAtStep(config.max_steps),
         KeepBestAndLast(folder, monitor=monitor, higher_is_better=higher_is_better, patience=config.patience),
     ]

@@ -1,0 +1,222 @@
+"""The public functions of ``import mase``: a graph in, a graph out, a module to train, a file to ship."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mase.ir import files, text
+from mase.ir.format import Format
+from mase.ir.graph import Graph
+
+if TYPE_CHECKING:
+    from torch import Tensor, fx, nn
+
+__all__ = ["decode", "dumps", "encode", "load", "loads", "lower", "quantize", "save", "trace"]
+
+
+def trace(
+    model: nn.Module,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+    tracer: Literal["export", "fx"] = "export",
+    opaque: Sequence[str] = (),
+) -> Graph:
+    """Capture a model as a graph, and check at once that the graph computes what the model does.
+
+    Args:
+        model: the model; it stays as it is, and its weights are shared until they are trained.
+        args: example inputs, tensors with a batch of at least 2.
+        kwargs: example inputs by keyword.
+        dynamic: names of the dimensions that may vary, by input and position
+            (``{"x": {0: "N"}}``); by default dimension 0 of every input is ``N``.
+        tracer: ``export`` keeps layers as they are and follows Python control flow; ``fx`` uses the
+            model's own `torch.fx` rules.
+        opaque: scopes of modules to keep as one node each.
+
+    Raises:
+        MaseError: if the model cannot be traced, naming the module, or the graph differs from it,
+            naming the first node that does.
+
+    Example:
+        >>> import torch, mase
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> graph = mase.trace(net, (torch.randn(2, 4),))
+        >>> [f"{n.op.name}: {n.type}" for n in graph.nodes][1:]
+        ['nn.linear: f32[N,8]', 'nn.relu: f32[N,8]', 'nn.linear: f32[N,2]']
+    """
+    from mase.passes.capture import checked_trace
+
+    return checked_trace(model, args, kwargs, dynamic=dynamic, tracer=tracer, opaque=opaque)
+
+
+def lower(graph: Graph, *, source_model: nn.Module | None = None) -> fx.GraphModule:
+    """Make a `torch.fx.GraphModule` of a graph; its ``state_dict`` has the model's own keys.
+
+    Args:
+        graph: the graph.
+        source_model: the user's model, needed only where the graph holds opaque modules.
+
+    Raises:
+        MaseError: if something in the graph cannot be lowered, or weights are missing.
+
+    Example:
+        >>> import torch, mase
+        >>> net = torch.nn.Linear(4, 2)
+        >>> x = torch.randn(3, 4)
+        >>> module = mase.lower(mase.trace(net, (x,)))
+        >>> torch.equal(module(x), net(x)), list(module.state_dict())
+        (True, ['weight', 'bias'])
+    """
+    from mase.runtime.lower import lower
+
+    return lower(graph, source_model=source_model)
+
+
+def save(graph: Graph, path: str | Path) -> None:
+    """Write ``graph.toml`` and, beside it, ``graph.safetensors``; each is written whole or not at all.
+
+    Args:
+        graph: the graph.
+        path: the ``.toml`` file.
+
+    Raises:
+        MaseError: if the files cannot be written.
+
+    Example:
+        >>> import tempfile, torch, mase
+        >>> graph = mase.trace(torch.nn.Linear(4, 2), (torch.randn(3, 4),))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     mase.save(graph, f"{folder}/graph.toml")
+        ...     mase.load(f"{folder}/graph.toml") == graph
+        True
+    """
+    files.save(graph, path)
+
+
+def load(path: str | Path) -> Graph:
+    r"""Read a graph from its file, or capture the model of a recipe. Weights are read when first used.
+
+    Args:
+        path: a ``.toml`` file with ``[nodes]``, or one with ``[model]`` alone.
+
+    Raises:
+        MaseError: if the file is missing or malformed, with the line.
+
+    Example:
+        >>> import tempfile, mase
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     recipe = Path(folder) / "toy.toml"
+        ...     _ = recipe.write_text('mase = 1\n[model]\nsource = "zoo:toy"\n')
+        ...     mase.load(recipe)
+        <Graph 'toy': 7 nodes, level float>
+    """
+    from mase.passes.inputs import graph_of
+
+    return graph_of(files.read_document(path))
+
+
+def loads(toml: str) -> Graph:
+    r"""Read a graph's text.
+
+    Args:
+        toml: TOML with a ``[nodes]`` table.
+
+    Raises:
+        MaseError: if the text is malformed or holds no graph; every fault has its line.
+
+    Example:
+        >>> import mase
+        >>> graph = mase.loads('mase = 1\n[nodes]\nx = { op = "core.input", type = "f32[N,4]" }\n')
+        >>> graph["x"]
+        %x: f32[N,4] = core.input()
+    """
+    return text.loads(toml)
+
+
+def dumps(graph: Graph) -> str:
+    r"""The canonical text of a graph, without its weights' values.
+
+    Args:
+        graph: the graph.
+
+    Example:
+        >>> import mase
+        >>> toml = 'mase = 1\n\n[graph]\nname = "g"\nlevel = "float"\noutputs = []\n\n[nodes]\n'
+        >>> mase.dumps(mase.loads(toml)) == toml
+        True
+    """
+    return text.dumps(graph)
+
+
+def quantize(x: Tensor, format: Format | str) -> Tensor:
+    """The representable values nearest to ``x``; NaN stays NaN, infinities saturate.
+
+    Args:
+        x: float tensor of any shape.
+        format: a number format or its text.
+
+    Returns:
+        A tensor of the shape and type of ``x``.
+
+    Raises:
+        MaseError: if the format is unknown or incomplete.
+
+    Example:
+        >>> import torch, mase
+        >>> mase.quantize(torch.tensor([0.1, 100.0]), "fixed<8,4>")
+        tensor([0.1250, 7.9375])
+    """
+    from mase.runtime import kernels
+
+    return kernels.quantize(x, format)
+
+
+def encode(x: Tensor, format: Format | str) -> Tensor:
+    """The integer codes of the representable values nearest to ``x``.
+
+    Args:
+        x: float tensor of any shape.
+        format: a number format or its text.
+
+    Returns:
+        Codes of the shape of ``x``, in the smallest integer type that holds them.
+
+    Raises:
+        MaseError: if the format is unknown, or ``x`` holds NaN.
+
+    Example:
+        >>> import torch, mase
+        >>> mase.encode(torch.tensor([0.1, 100.0]), "fixed<8,4>")
+        tensor([  2, 127], dtype=torch.int8)
+    """
+    from mase.runtime import kernels
+
+    return kernels.encode(x, format)
+
+
+def decode(codes: Tensor, format: Format | str) -> Tensor:
+    """The values of integer codes: ``decode(encode(x, f), f)`` is ``quantize(x, f)``.
+
+    Args:
+        codes: integer tensor of any shape.
+        format: the number format of the codes, or its text.
+
+    Returns:
+        float32 if it holds every value of the format, else float64.
+
+    Raises:
+        MaseError: if the format is unknown.
+
+    Example:
+        >>> import torch, mase
+        >>> mase.decode(torch.tensor([2, 127]), "fixed<8,4>")
+        tensor([0.1250, 7.9375])
+    """
+    from mase.runtime import kernels
+
+    return kernels.decode(codes, format)

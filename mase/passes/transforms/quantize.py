@@ -1,0 +1,156 @@
+"""``quantize``: turn ops into their integer ops, by op type, scope and name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from mase.ir.diagnostics import MaseError
+from mase.ir.format import Format
+from mase.ir.formats import Dtype, Fixed, FixedWidth
+from mase.ir.graph import Graph, Node
+from mase.ir.keyed import formats_by_role
+from mase.ir.ops import core, nn, norm
+from mase.ir.ops.quantized import QuantizedOp, quantized_op
+from mase.ir.types import TensorType
+from mase.passes.analyses.calibration import Split
+from mase.passes.analyses.not_quantized import NotQuantized
+from mase.passes.analyses.widths import is_view
+from mase.passes.context import Context
+from mase.passes.registry import register_pass
+from mase.passes.transforms.choose_formats import Calibrate, Chooser
+from mase.passes.transforms.quantize_rules import Rule, float_op, known_roles, parse_rule
+
+__all__ = ["quantize"]
+
+Rounding = Literal["half_even", "half_up", "floor"]
+Formats = dict[str, Format | None]
+
+
+@register_pass("quantize", requires=("float", "quantized"), ensures="quantized", changes_numbers=True)
+def quantize(
+    graph: Graph,
+    ctx: Context,
+    *,
+    default: dict[str, Any] | None = None,
+    rules: list[dict[str, Any]] | None = None,
+    calibrate: Calibrate = "range",
+    batches: int = 8,
+    split: Split = "train",
+    rounding: Rounding | None = None,
+) -> None:
+    """Rewrite linear, convolution, matmul, arithmetic, pooling, norm and embedding ops into integer ops.
+
+    Each op quantizes its operands and computes its result from them exactly. Later rules refine
+    earlier ones, role by role. A format without a fraction (``fixed<8>``) takes it from `profile`'s
+    statistics, or from batches of the data set if there are none. Nodes left in float say why in
+    ``report``.
+
+    Args:
+        graph: the graph.
+        ctx: the context of the run.
+        default: the formats by role for every op that can be quantized; 8 bits if absent. ``f32``
+            leaves a role in float. Roles are ``data_in``, ``other`` (the second operand; as
+            ``data_in`` unless given), ``weight`` and ``bias`` (32 bits at the scale of the products
+            unless given).
+        rules: tables that select nodes by ``op`` (``nn.conv2d``), ``scope`` (a glob), ``regex`` (over
+            scopes) or ``node`` (a glob over names), and give formats by role or ``skip = true``.
+        calibrate: ``range`` for the largest range without overflow, ``mse`` for the least squared error.
+        batches: how many batches to take statistics from where they are absent.
+        split: the part of the data to take them from.
+        rounding: how every quantizer of the graph rounds; by default each as its format says.
+
+    Raises:
+        MaseError: for a bad rule or format, a weight that is not finite, or absent statistics.
+    """
+    base = formats_by_role(
+        {"data_in": "fixed<8>", "weight": "fixed<8>"} if default is None else default, known_roles()
+    )
+    parsed = [parse_rule(rule) for rule in rules or []]
+    _warn_of_idle_rules(parsed, graph, ctx)
+    chooser = Chooser(graph, ctx, calibrate, batches, split)
+    plans: list[tuple[Node, QuantizedOp]] = []
+    for node in graph.nodes:
+        plan = _plan(node, base, parsed, chooser, rounding)
+        if isinstance(plan, QuantizedOp):
+            plans.append((node, plan))
+        elif plan is not None:
+            node.meta.set(NotQuantized(reason=plan))
+            ctx.stat("left in float")
+    for node, op in plans:  # only now, so that statistics were those of the graph as it came
+        node.op = op
+        node.meta.drop(NotQuantized)
+        ctx.stat("quantized")
+    graph.level = "quantized"
+
+
+def _warn_of_idle_rules(rules: list[Rule], graph: Graph, ctx: Context) -> None:
+    for rule in rules:
+        if not any(rule.matches(node) for node in graph.nodes):
+            ctx.warn(f"rule {{{rule.text}}} matches no node", help=rule.remedy(graph))
+
+
+def _plan(
+    node: Node, base: Formats, rules: list[Rule], chooser: Chooser, rounding: Rounding | None
+) -> QuantizedOp | str | None:
+    """The op that the node becomes, or why it stays as it is; None if there is nothing to say."""
+    if isinstance(node.op, core.Input | core.Parameter | nn.Dropout) or is_view(node.op):
+        return None
+    matching = [rule for rule in rules if rule.matches(node)]
+    if isinstance(node.op, QuantizedOp) and not matching:
+        return None  # by hand or by an earlier run; only a rule that names it changes it
+    source = float_op(node.op)
+    made = quantized_op(type(source))
+    if made is None:
+        return f"no integer op for {source.name}"
+    if obstacle := _obstacle(node, made):
+        return obstacle
+    asked = dict(node.op.formats) if isinstance(node.op, QuantizedOp) else dict(base)
+    skipped: Rule | None = None
+    for rule in matching:
+        asked |= rule.formats
+        skipped = rule if rule.skip else (None if rule.formats else skipped)
+    if skipped is not None:
+        return f"rule {{{skipped.text}}} skips it"
+    asked = {role: f for role, f in _with_other(asked).items() if role in made.roles}
+    if not any(asked.get(role) for role in made.roles if role != "bias"):
+        return "its formats are all float"
+    _check_finite(node)
+    formats = chooser.complete(node, made, {r: _rounded(f, rounding) for r, f in asked.items()})
+    return made(**source.attributes(), **formats)
+
+
+def _with_other(formats: Formats) -> Formats:
+    return formats if "other" in formats else formats | {"other": formats.get("data_in")}
+
+
+def _obstacle(node: Node, made: type[QuantizedOp]) -> str | None:
+    for operand, role in zip(node.inputs, made.schema().operands, strict=False):
+        type = operand.type
+        if role not in made.roles:
+            continue
+        if not isinstance(type, TensorType):
+            return f"its operand {operand.name!r} is {type}, no tensor"
+        if not isinstance(type.format, Dtype) or not type.format.is_float:
+            return f"its operand {operand.name!r} holds {type.format}, no floats"
+    if isinstance(float_op(node.op), norm.BatchNorm) and "running_mean" not in node.params:
+        return "it has no running statistics, so it normalises by each batch"
+    return None
+
+
+def _check_finite(node: Node) -> None:
+    for key in node.params.values():
+        tensor = node.graph.state[key]
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise MaseError.of(
+                f"weight {key!r} holds NaN or infinity",
+                node=node.name,
+                source=node.loc,
+                help="the weights are damaged or their training diverged: load or train them anew",
+            )
+
+
+def _rounded(format: Format | None, rounding: Rounding | None) -> Format | None:
+    if rounding is None or not isinstance(format, Fixed | FixedWidth):
+        return format
+    return replace(format, rounding=rounding)

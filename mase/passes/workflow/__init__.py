@@ -1,0 +1,1 @@
+"""Passes that run the graph: train and eval."""

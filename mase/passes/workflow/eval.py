@@ -1,0 +1,37 @@
+"""``eval``: measure the graph on a split of the data set."""
+
+from __future__ import annotations
+
+from mase.ir.graph import Graph
+from mase.passes.analyses.calibration import Split
+from mase.passes.context import Context
+from mase.passes.registry import register_pass
+from mase.passes.workflow.stages import record_metrics, stage_of
+
+__all__ = ["evaluate_graph"]
+
+
+@register_pass("eval", requires=("float", "quantized"), needs_data=True)
+def evaluate_graph(
+    graph: Graph,
+    ctx: Context,
+    *,
+    split: Split = "test",
+    task: str | None = None,
+    load: str | None = None,
+) -> None:
+    """Measure the graph in evaluation mode, with the metrics of its task.
+
+    Args:
+        graph: the graph; it stays as it is.
+        ctx: the context of the run.
+        split: the part of the data.
+        task: what is measured; by default what the data set says.
+        load: a Lightning checkpoint whose weights are used instead of the graph's.
+    """
+    from mase.runtime.trainer import evaluate, load_checkpoint
+
+    module = ctx.lower(graph)
+    if load is not None:
+        load_checkpoint(module, load)
+    record_metrics(ctx, evaluate(module, ctx.data, split, task or ctx.task), stage_of(graph))
