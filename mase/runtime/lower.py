@@ -109,7 +109,8 @@ class _Lowering:
     def _value(self, node: Node) -> fx.Node:
         if isinstance(node.op, core.Parameter):
             return self.target.get_attr(node.params["value"])
-        lowered = to_module(Source(node, self.model))
+        with torch.device("meta"):  # values come from the state
+            lowered = to_module(node.op, Source(node, self.model))
         if isinstance(lowered, Function):
             return self._call(node, lowered)
         path, borrows = self.tree.place(node, lowered)

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from mase.ir import Format
 from mase.runtime.kernels.base import as_format, kernel_of
+from mase.runtime.kernels.fixed import round_to
 
-__all__ = ["fake_quantize"]
+__all__ = ["fake_quantize", "round_straight"]
 
 
 class _FakeQuantize(torch.autograd.Function):
-    """Saves its input, which is alive anyway, and not a mask: backward finds the mask again in its one pass."""
+    """Saves its input, which is alive anyway, and not a mask, which backward finds again in its one pass."""
 
     generate_vmap_rule = True
 
@@ -58,3 +59,35 @@ def fake_quantize(x: Tensor, format: Format | str, clip_grad: bool = True) -> Te
     """
     apply: Any = _FakeQuantize.apply  # pyright: ignore[reportUnknownMemberType]
     return apply(x, as_format(format), clip_grad)
+
+
+class _Round(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, frac: int) -> Tensor:
+        return round_to(x.to(torch.float64, copy=True), frac).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+def round_straight(x: Tensor, frac: int) -> Tensor:
+    """Round to the nearest multiple of ``2**-frac``, ties to even; the gradient passes everywhere.
+
+    Args:
+        x: float tensor with ``abs(x) * 2**frac`` below ``2**51``.
+        frac: the number of fractional bits.
+
+    Example:
+        >>> import torch
+        >>> round_straight(torch.tensor([0.125, 0.375]), 2)
+        tensor([0.0000, 0.5000])
+    """
+    apply: Any = _Round.apply  # pyright: ignore[reportUnknownMemberType]
+    return apply(x, frac)

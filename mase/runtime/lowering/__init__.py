@@ -1,7 +1,7 @@
 """How each op becomes a module or a function: one file a dialect, one rule an op."""
 
-from mase.runtime.lowering import call, conv, core, nn, norm, pool, tensor
-from mase.runtime.lowering.registry import Function, Lowered, Source, to_module
+from mase.runtime.lowering import call, conv, core, nn, norm, pool, quantized, tensor
+from mase.runtime.lowering.registry import Function, Lowered, Source, to_arguments, to_module
 
 __all__ = [
     "Function",
@@ -13,6 +13,8 @@ __all__ = [
     "nn",
     "norm",
     "pool",
+    "quantized",
     "tensor",
+    "to_arguments",
     "to_module",
 ]

@@ -29,11 +29,13 @@ from mase.runtime.lowering.registry import Function, Source, to_module
 __all__ = ["call", "named", "opaque"]
 
 _BUILTINS = ("abs", "bool", "divmod", "float", "int", "len", "max", "min", "pow", "round", "sum")
+# fmt: off
 _FACTORIES = (
-    "arange empty empty_strided eye full linspace logspace ones rand randint randn randperm "
-    "scalar_tensor tensor tril_indices triu_indices zeros "
-    "sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum"
-).split()
+    "arange", "empty", "empty_strided", "eye", "full", "linspace", "logspace", "ones", "rand", "randint",
+    "randn", "randperm", "scalar_tensor", "tensor", "tril_indices", "triu_indices", "zeros",
+)
+_SYMBOLIC = ("sym_float", "sym_int", "sym_ite", "sym_max", "sym_min", "sym_not", "sym_sqrt", "sym_sum")
+# fmt: on
 _REFUSED = frozenset({"attrgetter", "call", "itemgetter", "methodcaller", "from_file", "setitem", "delitem"})
 _CONSTANTS = (torch.dtype, torch.layout, torch.memory_format)
 
@@ -48,7 +50,7 @@ def _functions() -> dict[str, Callable[..., Any] | str]:
         for name, value in vars(module).items():
             if callable(value) and not name.startswith("_") and name not in _REFUSED:
                 known[f"{module.__name__}.{name}"] = value
-    known |= {f"torch.{n}": getattr(torch, n) for n in _FACTORIES if hasattr(torch, n)}
+    known |= {f"torch.{n}": getattr(torch, n) for n in (*_FACTORIES, *_SYMBOLIC) if hasattr(torch, n)}
     for space, functions in cast("dict[Any, list[Any]]", get_overridable_functions()).items():
         if not isinstance(space, type | ModuleType):
             continue  # properties of tensors
@@ -121,7 +123,7 @@ def _makes_tensor(target: Callable[..., Any] | str, kwargs: dict[str, Any]) -> b
     if kwargs.get("device") is not None:
         return True
     if not isinstance(target, torch._ops.OpOverload):
-        return target in [getattr(torch, n) for n in _FACTORIES if not n.startswith("sym_")]
+        return target in [getattr(torch, n) for n in _FACTORIES]
     arguments = target._schema.arguments
     has_device = any(a.name == "device" for a in arguments)
     return has_device and not any("Tensor" in str(a.type) for a in arguments)

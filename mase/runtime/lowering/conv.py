@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn as torch_nn
 
 from mase.ir.ops import conv
-from mase.runtime.lowering.registry import Source, to_module
+from mase.runtime.lowering.registry import Source, to_arguments, to_module
 
 __all__ = ["conv_arguments", "convolution", "set_padding", "transposed", "transposed_arguments"]
 
@@ -18,15 +18,16 @@ _TRANSPOSED = (torch_nn.ConvTranspose1d, torch_nn.ConvTranspose2d, torch_nn.Conv
 @to_module.register(conv.Conv)
 def convolution(op: conv.Conv, source: Source) -> torch_nn.Module:
     """``nn.conv1d``, ``nn.conv2d`` and ``nn.conv3d``."""
-    return set_padding(_CONV[op.spatial - 1](**conv_arguments(op, source)), op)
+    return set_padding(_CONV[op.spatial - 1](**to_arguments(op, source)), op)
 
 
 @to_module.register(conv.ConvTranspose)
 def transposed(op: conv.ConvTranspose, source: Source) -> torch_nn.Module:
     """``nn.conv_transpose1d``, ``nn.conv_transpose2d`` and ``nn.conv_transpose3d``."""
-    return _TRANSPOSED[op.spatial - 1](**transposed_arguments(op, source))
+    return _TRANSPOSED[op.spatial - 1](**to_arguments(op, source))
 
 
+@to_arguments.register(conv.Conv)
 def conv_arguments(op: conv.Conv, source: Source) -> dict[str, Any]:
     """What the constructor of a convolution wants to know, all but asymmetric padding."""
     out_channels, group_channels, *kernel = source.shape("weight")
@@ -43,6 +44,7 @@ def conv_arguments(op: conv.Conv, source: Source) -> dict[str, Any]:
     }
 
 
+@to_arguments.register(conv.ConvTranspose)
 def transposed_arguments(op: conv.ConvTranspose, source: Source) -> dict[str, Any]:
     """What the constructor of a transposed convolution wants to know."""
     in_channels, group_channels, *kernel = source.shape("weight")

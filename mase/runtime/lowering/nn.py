@@ -10,10 +10,20 @@ from torch import nn as torch_nn
 
 from mase.ir.ops import attention as attention_ops
 from mase.ir.ops import nn
-from mase.runtime.lowering.registry import Function, Source, to_module
+from mase.runtime.lowering.registry import Function, Source, to_arguments, to_module
 from mase.runtime.modules.attention import Attention
 
-__all__ = ["activation", "attention", "dropout", "embedding", "identity", "linear"]
+__all__ = [
+    "activation",
+    "attention",
+    "dropout",
+    "embedding",
+    "embedding_arguments",
+    "identity",
+    "linear",
+    "linear_arguments",
+    "no_arguments",
+]
 
 _FUNCTIONS: dict[type[nn.Activation], Callable[..., Any]] = {
     nn.Relu: F.relu,
@@ -50,14 +60,33 @@ def identity(op: nn.Identity, source: Source) -> torch_nn.Module:
 @to_module.register(nn.Linear)
 def linear(op: nn.Linear, source: Source) -> torch_nn.Module:
     """``nn.linear``."""
+    return torch_nn.Linear(**to_arguments(op, source))
+
+
+@to_arguments.register(nn.Linear)
+def linear_arguments(op: nn.Linear, source: Source) -> dict[str, Any]:
+    """What the constructor of a linear layer wants to know."""
     out_features, in_features = source.shape("weight")
-    return torch_nn.Linear(in_features, out_features, bias=source.has("bias"))
+    return {"in_features": in_features, "out_features": out_features, "bias": source.has("bias")}
 
 
 @to_module.register(nn.Embedding)
 def embedding(op: nn.Embedding, source: Source) -> torch_nn.Module:
     """``nn.embedding``."""
-    return torch_nn.Embedding(*source.shape("weight"), **op.attributes())
+    return torch_nn.Embedding(**to_arguments(op, source))
+
+
+@to_arguments.register(nn.Embedding)
+def embedding_arguments(op: nn.Embedding, source: Source) -> dict[str, Any]:
+    """What the constructor of an embedding wants to know."""
+    rows, features = source.shape("weight")
+    return {"num_embeddings": rows, "embedding_dim": features, **op.attributes()}
+
+
+@to_arguments.register(nn.Relu)
+def no_arguments(op: nn.Relu, source: Source) -> dict[str, Any]:
+    """A relu has none."""
+    return {}
 
 
 @to_module.register(nn.Dropout)

@@ -8,9 +8,9 @@ from typing import Any
 import torch.nn.functional as F
 
 from mase.ir.ops import pool
-from mase.runtime.lowering.registry import Function, Source, to_module
+from mase.runtime.lowering.registry import Function, Source, to_arguments, to_module
 
-__all__ = ["adaptive_pool", "window_pool"]
+__all__ = ["adaptive_arguments", "adaptive_pool", "window_arguments", "window_pool"]
 
 _WINDOWS: dict[type[Any], Callable[..., Any]] = {
     pool.MaxPool1d: F.max_pool1d,
@@ -28,16 +28,27 @@ _ADAPTIVE: dict[type[Any], Callable[..., Any]] = {
 
 @to_module.register(*_WINDOWS)
 def window_pool(op: pool.MaxPool | pool.AvgPool, source: Source) -> Function:
-    """Max and average pools; torch says ``kernel_size`` where the op says ``kernel``."""
-    kwargs = op.attributes()
-    kwargs["kernel_size"] = kwargs.pop("kernel")
-    if isinstance(op, pool.AvgPool1d) and op.divisor_override is None:
-        del kwargs["divisor_override"]
-    return Function(_WINDOWS[type(op)], kwargs=kwargs)
+    """Max and average pools."""
+    return Function(_WINDOWS[type(op)], kwargs=to_arguments(op, source))
+
+
+@to_arguments.register(*_WINDOWS)
+def window_arguments(op: pool.MaxPool | pool.AvgPool, source: Source) -> dict[str, Any]:
+    """The op's ``kernel`` is ``kernel_size`` to torch, which knows no divisor in one dimension."""
+    arguments = op.attributes()
+    arguments["kernel_size"] = arguments.pop("kernel")
+    if isinstance(op, pool.AvgPool1d) and arguments.pop("divisor_override") is not None:
+        raise source.error("torch has no divisor_override for one dimension")
+    return arguments
 
 
 @to_module.register(*_ADAPTIVE)
 def adaptive_pool(op: pool.AdaptivePool, source: Source) -> Function:
-    """Adaptive pools; the one-dimensional ones take a number."""
-    size = op.output_size[0] if op.spatial == 1 else op.output_size
-    return Function(_ADAPTIVE[type(op)], kwargs={"output_size": size})
+    """Adaptive pools."""
+    return Function(_ADAPTIVE[type(op)], kwargs=to_arguments(op, source))
+
+
+@to_arguments.register(*_ADAPTIVE)
+def adaptive_arguments(op: pool.AdaptivePool, source: Source) -> dict[str, Any]:
+    """The size; of one dimension it is a number."""
+    return {"output_size": op.output_size[0] if op.spatial == 1 else op.output_size}

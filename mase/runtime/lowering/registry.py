@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-import torch
 from torch import nn
 
 from mase.ir import MaseError, Node, Op
 
-__all__ = ["Function", "Lowered", "Rule", "Source", "to_module"]
+__all__ = ["Function", "Lowered", "Rule", "Source", "to_arguments", "to_module"]
 
 
 @dataclass(frozen=True)
@@ -66,22 +65,22 @@ class Source:
 
 
 Lowered = nn.Module | Function
-Rule = Callable[[Any, Source], Lowered]
 
-O = TypeVar("O", bound=Op)
+R = TypeVar("R")
+Rule = Callable[[Any, Source], R]
 
 
-class _Rules:
+class _Rules(Generic[R]):
     """Rules by op class; a class without one takes its base's."""
 
-    def __init__(self) -> None:
-        self._rules: dict[type[Op], Rule] = {}
+    def __init__(self, kind: str, name: str) -> None:
+        self._kind, self._name = kind, name
+        self._rules: dict[type[Op], Rule[R]] = {}
 
-    def register(self, *ops: type[Op]) -> Callable[[Rule], Rule]:
+    def register(self, *ops: type[Op]) -> Callable[[Rule[R]], Rule[R]]:
         """A decorator that makes a function the rule of op classes and their subclasses.
 
-        The function takes the op and a `Source`. It gives either a module, whose parameters have the
-        names of the op's roles (their values are filled in, so build it freely), or a `Function`.
+        The function takes the op and a `Source`.
 
         Example:
             >>> from mase.ir import Op, register_op
@@ -94,28 +93,31 @@ class _Rules:
             ...     return Function(lambda x: 2 * x)
         """
 
-        def add(rule: Rule) -> Rule:
+        def add(rule: Rule[R]) -> Rule[R]:
             self._rules.update(dict.fromkeys(ops, rule))
             return rule
 
         return add
 
-    def __call__(self, source: Source) -> Lowered:
-        """Apply the rule of a node's op. Parameters of a module that it builds hold no values yet.
+    def __call__(self, op: Op, source: Source) -> R:
+        """Apply the rule of an op.
 
         Raises:
-            MaseError: if the op has no rule.
+            MaseError: if it has none.
         """
-        op = source.node.op
         for cls in type(op).__mro__:
             if rule := self._rules.get(cls):
-                with torch.device("meta"):
-                    return rule(op, source)
+                return rule(op, source)
         raise source.error(
-            f"op {op.name} has no lowering",
-            help=f"write one: @to_module.register({type(op).__name__}) in the module that defines the op",
+            f"op {op.name} has no {self._kind}",
+            help=f"write one: @{self._name}.register({type(op).__name__}) in the module that defines the op",
         )
 
 
-to_module = _Rules()
-"""The rules of all ops."""
+to_module: _Rules[Lowered] = _Rules("lowering", "to_module")
+"""What each op becomes: a module, whose parameters have the names of the op's roles and whose values do
+not matter because those of the graph replace them; or a `Function`."""
+
+to_arguments: _Rules[dict[str, Any]] = _Rules("constructor arguments", "to_arguments")
+"""The arguments of the torch module that a float op is: both the float op and the quantized ops made from
+it are lowered with them. An op without a torch module has none."""

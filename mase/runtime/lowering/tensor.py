@@ -9,9 +9,9 @@ import torch
 
 from mase.ir import Hole
 from mase.ir.ops import tensor
-from mase.runtime.lowering.registry import Function, Source, to_module
+from mase.runtime.lowering.registry import Function, Source, to_arguments, to_module
 
-__all__ = ["binary", "concat", "flatten", "permute", "transpose"]
+__all__ = ["binary", "concat", "flatten", "no_arguments", "permute", "transpose"]
 
 _BINARY: dict[type[Any], Callable[..., Any]] = {
     tensor.Add: torch.add,
@@ -25,6 +25,12 @@ _BINARY: dict[type[Any], Callable[..., Any]] = {
 def binary(op: tensor.Binary | tensor.MatMul, source: Source) -> Function:
     """``tensor.add``, ``tensor.sub``, ``tensor.mul`` and ``tensor.matmul``."""
     return Function(_BINARY[type(op)])
+
+
+@to_arguments.register(*_BINARY)
+def no_arguments(op: tensor.Binary | tensor.MatMul, source: Source) -> dict[str, Any]:
+    """Arithmetic is no torch module, so there is nothing to tell one."""
+    return {}
 
 
 @to_module.register(tensor.Flatten)

@@ -39,7 +39,7 @@ class ModuleTree:
     def __init__(self, state: State, nodes: list[Node]) -> None:
         self.root = fx.GraphModule(nn.Module(), fx.Graph())
         self._state = state
-        self._tenants: dict[str, tuple[object, dict[str, str]]] = {}
+        self._tenants: dict[str, tuple[object, ...]] = {}
         self._count = Counter[str]()
         self._inner = _prefixes([n.scope for n in nodes] + keys_of(state), nodes)
         self._add_tensors()
@@ -73,7 +73,7 @@ class ModuleTree:
             Its path, and whether it borrows its parameters, which the caller then has to pass.
         """
         params = {role: self._state.resolve(key) for role, key in node.params.items()}
-        tenant = (node.op, params)
+        tenant = (node.op, params, getattr(module, "wide", None))
         for path in self._homes(node):
             if self._tenants.setdefault(path, tenant) == tenant:
                 if not isinstance(self._at(path), type(module)):

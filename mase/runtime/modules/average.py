@@ -1,0 +1,197 @@
+"""Average pools: the exact sum of each window, times a fixed-point ``1/n``.
+
+For windows of ``n`` elements of ``W`` bits the reciprocal is ``rne(2**R / n) * 2**-R`` with
+``R = W - 1 + 2*ceil(log2 n)``. The product then differs from the true mean by less than ``1/(2n)`` of the
+input's last bit, and so rounds to the input's grid as the true mean does, unless that lies exactly
+between two numbers of it. ``R`` is at most ``53 - W``, so that float64 always computes the product exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mase.ir import Fixed
+from mase.ir.ops import pool
+from mase.runtime.modules.base import QuantizedModule
+from mase.runtime.modules.elementwise import as_tuple
+from mase.runtime.modules.factory import arithmetic
+from mase.runtime.modules.grid import Grid, require_exact
+
+__all__ = ["Average", "reciprocal_bits"]
+
+Window = tuple[int, int]
+
+
+def reciprocal_bits(width: int, terms: int) -> int:
+    """The fractional bits of ``1/n`` for sums of up to ``terms`` numbers of ``width`` bits.
+
+    Args:
+        width: bits of an element.
+        terms: the number of elements of the largest window, or the divisor if that is larger.
+
+    Example:
+        >>> reciprocal_bits(8, 49), reciprocal_bits(32, 49)
+        (19, 21)
+    """
+    return min(width - 1 + 2 * (terms - 1).bit_length(), 53 - width)
+
+
+class Average(QuantizedModule):
+    """The mean over windows of the last dimensions."""
+
+    def windows(self, sizes: tuple[int, ...]) -> list[list[Window]]:
+        """For each spatial dimension the (start, end) of each window that count for the divisor."""
+        raise NotImplementedError
+
+    def sums(self, x: Tensor) -> Tensor:
+        """The sum of each window."""
+        raise NotImplementedError
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The means, for an input of ``[N, C, *spatial]`` or ``[C, *spatial]``."""
+        format = self.formats["data_in"]
+        if not isinstance(format, Fixed):
+            return cast(Tensor, super().forward(self.quantized("data_in", input)))
+        sizes = tuple(input.shape[-_rank(self) :])
+        divisor: int | None = getattr(self, "divisor_override", None)
+        factor = _factor(tuple(map(tuple, self.windows(sizes))), divisor, format.width)
+        exact = None if self.training else self._exact(factor)
+        # Sums need more bits than 16-bit floats have, in training too.
+        low = exact is None and input.dtype in (torch.float16, torch.bfloat16)
+        x = input.float() if low else input
+        values = (factor.codes.double() * 2.0**-factor.frac).to(x.device, exact or x.dtype)
+        result = self.evaluate(exact, lambda q: self.sums(q) * values, {"data_in": x})
+        return result.to(input.dtype) if low else result
+
+    def _exact(self, factor: Factor) -> torch.dtype:
+        sums = cast(Grid, self.grid("data_in")).sum_of(factor.terms)
+        reciprocal = Grid(factor.frac, int(factor.codes.max()))
+        return require_exact(self.op_class.name, sums, reciprocal, sums.times(reciprocal))
+
+
+@dataclass(frozen=True)
+class Factor:
+    """The reciprocals of the windows' sizes.
+
+    Args:
+        codes: integers shaped to broadcast over the spatial dimensions.
+        frac: their fractional bits.
+        terms: the number of elements of the largest window.
+    """
+
+    codes: Tensor
+    frac: int
+    terms: int
+
+
+@lru_cache(maxsize=256)
+def _factor(windows: tuple[tuple[Window, ...], ...], divisor: int | None, width: int) -> Factor:
+    counts = torch.ones((1,) * len(windows), dtype=torch.int64)
+    for i, line in enumerate(windows):
+        shape = [-1 if j == i else 1 for j in range(len(windows))]
+        counts = counts * torch.tensor([end - start for start, end in line]).view(shape)
+    terms = int(counts.max())
+    counts = torch.full_like(counts, divisor) if divisor else counts
+    frac = reciprocal_bits(width, max(terms, int(counts.max())))
+    values, place = counts.unique(return_inverse=True)
+    codes = torch.tensor([_rne_ratio(2**frac, int(n)) for n in values])[place]
+    return Factor(codes if len(values) > 1 else codes.flatten()[0], frac, terms)
+
+
+def _rne_ratio(a: int, b: int) -> int:
+    """``a / b`` rounded to an integer, ties to even."""
+    quotient, rest = divmod(a, b)
+    return quotient + (2 * rest > b or (2 * rest == b and quotient % 2 == 1))
+
+
+def _rank(module: QuantizedModule) -> int:
+    return cast(Any, module.op_class.base).spatial
+
+
+@arithmetic(pool.AvgPool1d, nn.AvgPool1d)
+@arithmetic(pool.AvgPool2d, nn.AvgPool2d)
+class WindowAverage(Average):
+    """The mean of sliding windows."""
+
+    kernel_size: Any
+    stride: Any
+    padding: Any
+    ceil_mode: bool
+    count_include_pad: bool
+
+    def op_attributes(self) -> dict[str, Any]:
+        rank = _rank(self)
+        return {
+            "kernel": as_tuple(self.kernel_size, rank),
+            "stride": as_tuple(self.stride, rank),
+            "padding": as_tuple(self.padding, rank),
+            "ceil_mode": self.ceil_mode,
+            "count_include_pad": self.count_include_pad,
+            "divisor_override": getattr(self, "divisor_override", None),
+        }
+
+    def windows(self, sizes: tuple[int, ...]) -> list[list[Window]]:
+        op = self.mase_op.float_op
+        assert isinstance(op, pool.AvgPool)
+        return [
+            [
+                self._clipped(i * op.stride[d] - op.padding[d], op.kernel[d], size, op.padding[d])
+                for i in range(n)
+            ]
+            for d, (size, n) in enumerate(zip(sizes, self._outputs(sizes), strict=True))
+        ]
+
+    def _outputs(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        return self.sums(torch.empty(1, *sizes, device="meta")).shape[1:]
+
+    def _clipped(self, start: int, kernel: int, size: int, padding: int) -> Window:
+        end = min(start + kernel, size + padding)
+        return (start, end) if self.count_include_pad else (max(start, 0), min(end, size))
+
+    def sums(self, x: Tensor) -> Tensor:
+        rank = _rank(self)
+        flat = (1,) * (2 - rank)
+        kernel, stride = (flat + as_tuple(s, rank) for s in (self.kernel_size, self.stride))
+        padding = (0,) * (2 - rank) + as_tuple(self.padding, rank)
+        planes = x.unsqueeze(-2) if rank == 1 else x
+        result = F.avg_pool2d(planes, kernel, stride, padding, self.ceil_mode, True, divisor_override=1)
+        return result.squeeze(-2) if rank == 1 else result
+
+
+@arithmetic(pool.AdaptiveAvgPool1d, nn.AdaptiveAvgPool1d)
+@arithmetic(pool.AdaptiveAvgPool2d, nn.AdaptiveAvgPool2d)
+class AdaptiveAverage(Average):
+    """The mean of as many windows as asked, which overlap where sizes do not divide."""
+
+    output_size: Any
+
+    def op_attributes(self) -> dict[str, Any]:
+        return {"output_size": as_tuple(self.output_size, _rank(self))}
+
+    def windows(self, sizes: tuple[int, ...]) -> list[list[Window]]:
+        wanted = as_tuple(self.output_size, _rank(self))
+        outputs = [size if out is None else out for size, out in zip(sizes, wanted, strict=True)]
+        return [
+            [(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
+            for size, out in zip(sizes, outputs, strict=True)
+        ]
+
+    def sums(self, x: Tensor) -> Tensor:
+        """One dimension after another, as products with matrices of zeros and ones."""
+        rank = _rank(self)
+        for i, windows in enumerate(self.windows(tuple(x.shape[-rank:]))):
+            dim = i - rank
+            if len(windows) == 1:
+                x = x.sum(dim, keepdim=True)
+            elif len(windows) != x.shape[dim]:
+                ones = x.new_zeros(x.shape[dim], len(windows))
+                for column, (start, end) in enumerate(windows):
+                    ones[start:end, column] = 1
+                x = (x.transpose(dim, -1) @ ones).transpose(dim, -1)
+        return x

@@ -1,0 +1,144 @@
+"""Ops without weights: arithmetic of two operands, relu, max-pools; and the embedding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mase.ir.ops import nn as nn_ops
+from mase.ir.ops import pool, tensor
+from mase.runtime.modules.base import QuantizedModule
+from mase.runtime.modules.factory import arithmetic
+from mase.runtime.modules.grid import Grid, require_exact
+
+__all__ = ["Add", "Binary", "Embedding", "MatMul", "Mul", "Relu", "Sub", "Unary", "as_tuple"]
+
+
+class Binary(QuantizedModule):
+    """A function of two operands, ``data_in`` and ``other``, which broadcast."""
+
+    def compute(self, x: Tensor, y: Tensor) -> Tensor:
+        """The float op on ready operands."""
+        raise NotImplementedError
+
+    def result_grid(self, x: Grid, y: Grid, data_in: Tensor) -> Grid:
+        """The numbers that the result may be."""
+        return x.plus(y)
+
+    def forward(self, data_in: Tensor, other: Tensor) -> Tensor:
+        """The result for two tensors that broadcast."""
+        operands = {"data_in": data_in, "other": other}
+        return self.evaluate(self._exact(data_in), self.compute, operands)
+
+    def _exact(self, data_in: Tensor) -> torch.dtype | None:
+        x, y = self.grid("data_in"), self.grid("other")
+        if self.training or x is None or y is None:
+            return None
+        return require_exact(self.op_class.name, x, y, self.result_grid(x, y, data_in))
+
+
+@arithmetic(tensor.Add)
+class Add(Binary):
+    """``data_in + other``."""
+
+    def compute(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+
+@arithmetic(tensor.Sub)
+class Sub(Binary):
+    """``data_in - other``."""
+
+    def compute(self, x: Tensor, y: Tensor) -> Tensor:
+        return x - y
+
+
+@arithmetic(tensor.Mul)
+class Mul(Binary):
+    """``data_in * other``."""
+
+    def compute(self, x: Tensor, y: Tensor) -> Tensor:
+        return x * y
+
+    def result_grid(self, x: Grid, y: Grid, data_in: Tensor) -> Grid:
+        return x.times(y)
+
+
+@arithmetic(tensor.MatMul)
+class MatMul(Binary):
+    """``data_in @ other`` over the last two dimensions."""
+
+    def compute(self, x: Tensor, y: Tensor) -> Tensor:
+        return x @ y
+
+    def result_grid(self, x: Grid, y: Grid, data_in: Tensor) -> Grid:
+        return x.times(y).sum_of(data_in.shape[-1])
+
+    def _exact(self, data_in: Tensor) -> torch.dtype | None:
+        dtype = super()._exact(data_in)
+        # Other devices multiply float32 in faster but rougher ways.
+        return dtype if dtype is None or data_in.device.type in ("cpu", "meta") else torch.float64
+
+
+class Unary(QuantizedModule):
+    """A function of one operand that gives nothing but values of its operand."""
+
+    def compute(self, x: Tensor) -> Tensor:
+        """The float op on the ready operand: by default that of the torch module it is made from."""
+        return super().forward(x)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The result for one tensor."""
+        x = self.grid("data_in")
+        exact = None if self.training or x is None else require_exact(self.op_class.name, x)
+        return self.evaluate(exact, self.compute, {"data_in": input})
+
+
+@arithmetic(nn_ops.Relu, nn.ReLU)
+class Relu(Unary):
+    """``max(x, 0)``."""
+
+
+@arithmetic(pool.MaxPool1d, nn.MaxPool1d)
+@arithmetic(pool.MaxPool2d, nn.MaxPool2d)
+class MaxPool(Unary):
+    """The largest element of each window."""
+
+    def op_attributes(self) -> dict[str, Any]:
+        own: Any = self
+        rank = self.op_class.base.spatial  # type: ignore[attr-defined]
+        sizes = {n: as_tuple(getattr(own, n), rank) for n in ("stride", "padding", "dilation")}
+        return {"kernel": as_tuple(own.kernel_size, rank), **sizes, "ceil_mode": own.ceil_mode}
+
+
+@arithmetic(pool.AdaptiveMaxPool1d, nn.AdaptiveMaxPool1d)
+@arithmetic(pool.AdaptiveMaxPool2d, nn.AdaptiveMaxPool2d)
+class AdaptiveMaxPool(Unary):
+    """The largest element of each of as many windows as asked."""
+
+    def op_attributes(self) -> dict[str, Any]:
+        own: Any = self
+        return {"output_size": as_tuple(own.output_size, self.op_class.base.spatial)}  # type: ignore[attr-defined]
+
+
+@arithmetic(nn_ops.Embedding, nn.Embedding)
+class Embedding(QuantizedModule):
+    """Rows of the quantized weight; only those that are looked up are quantized."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The rows ``[..., dim]`` for indices ``[...]``."""
+        rows = super().forward(input)
+        grid = self.grid("weight")
+        exact = None if self.training or grid is None else require_exact(self.op_class.name, grid)
+        return self.evaluate(exact, lambda x: x, {"weight": rows})
+
+    def op_attributes(self) -> dict[str, Any]:
+        names = ("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse")
+        return {name: getattr(self, name) for name in names}
+
+
+def as_tuple(value: Any, rank: int) -> tuple[Any, ...]:
+    """A size for each spatial dimension, given one for all or one each."""
+    return tuple(value) if isinstance(value, tuple | list) else (value,) * rank
