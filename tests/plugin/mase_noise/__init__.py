@@ -1,4 +1,4 @@
-"""A plugin of mase: adds noise ops, and finds them again. Importing it declares its passes and loads no torch."""
+"""A plugin of mase: adds noise ops and counts them. Importing it declares its passes and loads no torch."""
 
 from mase.passes import declare_passes
 

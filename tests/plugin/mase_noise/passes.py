@@ -3,7 +3,6 @@
 from mase.ir import Graph, Node
 from mase.ir.ops import nn
 from mase.passes import Context, Rewriter, register_pass, rewrite
-
 from mase_noise.ops import Loudness, Noise
 
 __all__ = ["AddNoise", "count_noise"]
