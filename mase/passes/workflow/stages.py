@@ -14,9 +14,10 @@ TRAINED = "trained"
 
 
 def stage_of(graph: Graph) -> str:
-    """``trained`` once a train pass ran on the graph, else its level."""
-    trained = any(step.partition("{")[0] == "train" for step in graph.header.history)
-    return TRAINED if trained else graph.level
+    """``trained`` if a train pass ran on the graph since it was last quantized, else its level."""
+    ran = [step.partition("{")[0] for step in graph.header.history]
+    last = next((name for name in reversed(ran) if name in ("train", "quantize")), "")
+    return TRAINED if last == "train" else graph.level
 
 
 def record_metrics(ctx: Context, metrics: Mapping[str, float], stage: str) -> None:
