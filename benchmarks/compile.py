@@ -11,19 +11,13 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from transformers import BertConfig, BertModel
 
 import mase
-
-
-def cpu_seconds(step: Callable[[], object]) -> float:
-    """CPU time of one call in seconds."""
-    start = time.process_time()
-    step()
-    return time.process_time() - start
 
 
 def measure(layers: int) -> dict[str, float]:
@@ -36,20 +30,22 @@ def measure(layers: int) -> dict[str, float]:
         "attention_mask": torch.ones(2, 16, dtype=torch.long),
     }
     dynamic = {name: {0: "N", 1: "S"} for name in inputs}
-    quantize = 'quantize{default={data_in="fixed<8,4>" weight="fixed<8,6>"}}'
+    quantize = 'quantize{default={data_in="fixed<8,4>", weight="fixed<8,6>"}}'
     best: dict[str, float] = {}
+
+    def timed(name: str, step: Callable[[], mase.Graph]) -> mase.Graph:
+        start = time.process_time()
+        graph = step()
+        best[name] = min(best.get(name, float("inf")), time.process_time() - start)
+        return graph
+
     for _ in range(3):
-        graphs: list[mase.Graph] = []
-        steps: dict[str, Callable[[], object]] = {
-            "capture": lambda: graphs.append(trace(model, (), inputs, dynamic=dynamic)),
-            "annotate-types": lambda: graphs.append(mase.Pipeline("annotate-types").run(graphs[-1])),
-            "quantize": lambda: graphs.append(mase.Pipeline(quantize).run(graphs[-1])),
-            "lower": lambda: mase.lower(graphs[-1]),
-        }
-        for name, step in steps.items():
-            best[name] = min(best.get(name, 1e9), cpu_seconds(step))
-    peer = {"torch.export alone": lambda: torch.export.export(model, (), inputs, strict=False)}
-    return best | {name: cpu_seconds(step) for name, step in peer.items()}
+        captured = timed("capture", lambda: trace(model, (), inputs, dynamic=dynamic))
+        typed = timed("annotate-types", partial(mase.Pipeline("annotate-types").run, captured))
+        timed("quantize", partial(mase.Pipeline(quantize).run, typed))
+    start = time.process_time()
+    torch.export.export(model, (), inputs, strict=False)
+    return best | {"torch.export alone": time.process_time() - start}
 
 
 def main() -> None:
