@@ -18,6 +18,10 @@ from mase.runtime.lowering.call import named
 __all__ = ["add_inputs", "add_output", "record_class"]
 
 
+# Classes that are neither dataclasses nor named tuples, but only hold what they are given.
+_KNOWN = frozenset({"transformers.cache_utils.DynamicCache"})
+
+
 def add_inputs(graph: Graph, target: fx.Graph, add: Callable[[Node, fx.Node], None]) -> None:
     """Make a placeholder of each argument, and take the graph's inputs out of them.
 
@@ -83,7 +87,7 @@ def record_class(name: str) -> Callable[..., Any]:
     if module.startswith("transformers."):
         import_module(module)
     found: object = getattr(sys.modules.get(module), attribute, None)
-    if isinstance(found, type) and (is_dataclass(found) or _is_named_tuple(found)):
+    if isinstance(found, type) and (name in _KNOWN or is_dataclass(found) or _is_named_tuple(found)):
         return cast("Callable[..., Any]", found)
     raise MaseError.of(
         f"the graph returns a {name}, which is not loaded or is no dataclass or named tuple",
