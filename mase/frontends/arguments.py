@@ -1,0 +1,124 @@
+"""The example arguments of a capture: bound to the model's signature and taken apart into tensors."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from mase.ir.diagnostics import MaseError, did_you_mean
+
+__all__ = ["Argument", "Arguments"]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One tensor among the arguments.
+
+    Args:
+        name: what the graph's input is called.
+        path: where the tensor lies, ``past[0]``; empty if it is the argument ``name`` itself.
+        value: the example.
+        place: where `Arguments` keeps it.
+    """
+
+    name: str
+    path: str
+    value: torch.Tensor
+    place: tuple[str, int]
+
+
+class Arguments:
+    """The arguments of one call of a model.
+
+    Args:
+        model: the model.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+
+    Raises:
+        MaseError: if they do not fit the signature of ``forward`` or hold no tensor.
+
+    Example:
+        >>> class Net(nn.Module):
+        ...     def forward(self, x, past=None, scale=2.0): ...
+        >>> arguments = Arguments(Net(), (torch.ones(2),), {"past": [torch.zeros(1)]})
+        >>> [(a.name, a.path) for a in arguments.tensors]
+        [('x', ''), ('past_0', 'past[0]')]
+    """
+
+    def __init__(self, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> None:
+        self._signature = inspect.signature(model.forward)
+        self._bound = _bind(model, self._signature, tuple(args), dict(kwargs or {}))
+        self._flat: dict[str, tuple[list[Any], pytree.TreeSpec]] = {}
+        self.tensors: list[Argument] = []
+        for name, value in self._bound.arguments.items():
+            pairs, spec = pytree.tree_flatten_with_path(value)
+            self._flat[name] = ([leaf for _, leaf in pairs], spec)
+            self.tensors += self._arguments(name, pairs)
+        if not self.tensors:
+            raise MaseError.of(
+                f"cannot capture {type(model).__name__} without an example tensor",
+                help=f"pass example inputs: trace(model, (x,)); forward takes {self._signature}",
+            )
+
+    def _arguments(self, name: str, pairs: list[tuple[Any, Any]]) -> Iterator[Argument]:
+        kind = self._signature.parameters[name].kind
+        for i, (path, leaf) in enumerate(pairs):
+            if not isinstance(leaf, torch.Tensor):
+                continue
+            keys = list(path)
+            root = name
+            if kind is inspect.Parameter.VAR_KEYWORD:
+                root, keys = str(keys[0].key), keys[1:]
+            nested = "".join(_step(k) for k in keys)
+            label = "_".join([root, *(_word(k) for k in keys)])
+            yield Argument(label, root + nested if nested else "", leaf, (name, i))
+
+    def rebuild(self, tensors: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The positional and keyword arguments with other values in place of the tensors."""
+        given = {a.place: value for a, value in zip(self.tensors, tensors, strict=True)}
+        bound = inspect.BoundArguments(self._signature, type(self._bound.arguments)())
+        for name, (flat, spec) in self._flat.items():
+            filled = [given.get((name, i), leaf) for i, leaf in enumerate(flat)]
+            bound.arguments[name] = pytree.tree_unflatten(filled, spec)
+        return bound.args, bound.kwargs
+
+
+def _bind(
+    model: nn.Module, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> inspect.BoundArguments:
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as error:
+        known = list(signature.parameters)
+        unknown = next((k for k in kwargs if k not in known), None)
+        takes = f"{type(model).__name__}.forward takes {signature}"
+        remedy = did_you_mean(unknown, known) if unknown else None
+        raise MaseError.of(
+            f"the example arguments do not fit the model: {error}", help=remedy or takes
+        ) from None
+
+
+def _step(key: Any) -> str:
+    match key:
+        case pytree.SequenceKey(idx=idx):
+            return f"[{idx}]"
+        case pytree.GetAttrKey(name=name):
+            return f".{name}"
+        case pytree.MappingKey(key=inner):  # pyright: ignore[reportUnknownVariableType]
+            return f"[{inner!r}]"
+        case _:
+            return f"[{key}]"
+
+
+def _word(key: Any) -> str:
+    for attribute in ("idx", "name", "key"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    return str(key)

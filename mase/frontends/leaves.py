@@ -1,0 +1,149 @@
+"""Which modules stay whole: those that an op expresses, those that must, and those that the user names."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from torch import nn
+
+from mase.frontends.rules import from_module
+from mase.ir.diagnostics import MaseError, did_you_mean
+from mase.ir.op import Op
+
+__all__ = ["Leaf", "bind_operands", "find_leaves", "role_keys"]
+
+# Their forward only arranges calls that capture understands one by one.
+_COMPOSITE = (
+    nn.Sequential,
+    nn.ModuleList,
+    nn.ModuleDict,
+    nn.MultiheadAttention,
+    nn.Transformer,
+    nn.TransformerEncoder,
+    nn.TransformerDecoder,
+    nn.TransformerEncoderLayer,
+    nn.TransformerDecoderLayer,
+)
+_FOLLOWS_MODE = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d"})
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A module that the trace does not enter.
+
+    Args:
+        module: the module.
+        op: the op that computes the same, or None if the module stays opaque.
+    """
+
+    module: nn.Module
+    op: Op | None
+
+
+def find_leaves(model: nn.Module, opaque: Collection[str] = ()) -> dict[str, Leaf]:
+    """The outermost leaves of ``model`` by path.
+
+    A module reachable under two paths keeps the first.
+
+    Args:
+        model: the model.
+        opaque: paths of modules to keep whole.
+
+    Raises:
+        MaseError: if the model has no module at such a path.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), nn.LSTM(4, 4)), nn.PReLU())
+        >>> {path: leaf.op for path, leaf in find_leaves(model).items()}
+        {'0': Linear(), '1.0': Relu(), '1.1': None}
+    """
+    paths = {path for path, _ in model.named_modules(remove_duplicate=False)} - {""}
+    for name in set(opaque) - paths:
+        raise MaseError.of(f"opaque: the model has no module {name!r}", help=did_you_mean(name, paths))
+    leaves: dict[str, Leaf] = {}
+    for path, module in model.named_modules():
+        if not path or any(path.startswith(f"{outer}.") for outer in leaves):
+            continue
+        op = None if path in opaque else module_op(module)
+        if op is not None or path in opaque or _must_stay_whole(module):
+            leaves[path] = Leaf(module, op)
+    return leaves
+
+
+def module_op(module: nn.Module) -> Op | None:
+    """The op that computes what ``module`` does, if there is one and nothing else happens in a call."""
+    op = from_module(module)
+    if op is None or _is_instrumented(module):
+        return None
+    roles = op.schema().roles
+    present = {name for name in (*module._parameters, *module._buffers) if getattr(module, name) is not None}
+    return op if all(role in present for role, required in roles.items() if required) else None
+
+
+def _is_instrumented(module: nn.Module) -> bool:
+    """Whether hooks or a forward of the instance's own add something to the class's forward."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return "forward" in module.__dict__ or any(getattr(module, name) for name in hooks)
+
+
+def _must_stay_whole(module: nn.Module) -> bool:
+    """Whether a module without submodules computes by another path in training."""
+    if isinstance(module, _COMPOSITE) or any(True for _ in module.children()):
+        return False
+    if isinstance(module, nn.modules.instancenorm._InstanceNorm) and not module.track_running_stats:
+        return False
+    return _branches_on_training(type(module))
+
+
+@cache
+def _branches_on_training(cls: type[nn.Module]) -> bool:
+    """Whether ``forward`` reads ``self.training`` for more than to hand it to a dropout call."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls.forward)))
+    except (OSError, TypeError, SyntaxError):
+        return False
+    harmless = {id(arg) for call in ast.walk(tree) for arg in _dropout_arguments(call)}
+    return any(_reads_training(node) and id(node) not in harmless for node in ast.walk(tree))
+
+
+def _reads_training(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "training" and ast.unparse(node.value) == "self"
+
+
+def _dropout_arguments(node: ast.AST) -> Iterator[ast.expr]:
+    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _FOLLOWS_MODE:
+        yield from node.args
+        yield from (keyword.value for keyword in node.keywords)
+
+
+def bind_operands(leaf: Leaf, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | None:
+    """The values of a call as data operands of the leaf's op.
+
+    Returns:
+        None if the call says more than the op's operands can (a setting that is not a default).
+    """
+    if leaf.op is None:
+        return None
+    signature = inspect.signature(type(leaf.module).forward)
+    try:
+        bound = signature.bind(leaf.module, *args, **kwargs)
+    except TypeError:
+        return None
+    given = list(bound.arguments.items())[1:]
+    values = [v for name, v in given if v is not signature.parameters[name].default and v is not None]
+    schema = leaf.op.schema()
+    enough = len(schema.required) <= len(values) <= len(schema.operands)
+    return values if enough or schema.variadic else None
+
+
+def role_keys(path: str, module: nn.Module, op: Op) -> dict[str, str]:
+    """The state key of each role of the op that the module has a tensor for."""
+    names = {name for name in (*module._parameters, *module._buffers) if getattr(module, name) is not None}
+    wanted = op.schema().roles
+    return {role: f"{path}.{role}" for role in wanted if role in names}

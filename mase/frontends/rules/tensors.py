@@ -1,0 +1,86 @@
+"""Arithmetic and shape calls on tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from mase.frontends.rules.base import CallSite, Unit, from_call, from_module, is_tensor
+from mase.ir import ops
+from mase.ir.graph import Node
+from mase.ir.op import Op
+from mase.ir.types import TensorType
+
+__all__: list[str] = []
+
+
+def _binary(op: type[Op], left: object, right: object, alpha: object = 1) -> Unit | None:
+    """Two tensors only: a number beside a tensor has no operand to live in."""
+    return Unit(op(), (left, right)) if is_tensor(left) and is_tensor(right) and alpha == 1 else None
+
+
+@from_call.register("aten.add.Tensor", "torch.add", "operator.add", "torch.Tensor.add")
+def _add(site: CallSite, input: object, other: object, *, alpha: object = 1) -> Unit | None:
+    return _binary(ops.tensor.Add, input, other, alpha)
+
+
+@from_call.register("aten.sub.Tensor", "torch.sub", "operator.sub", "torch.Tensor.sub")
+def _sub(site: CallSite, input: object, other: object, *, alpha: object = 1) -> Unit | None:
+    return _binary(ops.tensor.Sub, input, other, alpha)
+
+
+@from_call.register("aten.mul.Tensor", "torch.mul", "operator.mul", "torch.Tensor.mul")
+def _mul(site: CallSite, input: object, other: object) -> Unit | None:
+    return _binary(ops.tensor.Mul, input, other)
+
+
+@from_call.register(
+    "aten.matmul.default", "aten.bmm.default", "aten.mm.default",
+    "torch.matmul", "torch.bmm", "torch.mm", "operator.matmul",
+    "torch.Tensor.matmul", "torch.Tensor.bmm", "torch.Tensor.mm",
+)  # fmt: skip
+def _matmul(site: CallSite, input: object, other: object) -> Unit | None:
+    return _binary(ops.tensor.MatMul, input, other)
+
+
+@from_module.register(nn.Flatten)
+def _flatten_module(module: nn.Flatten) -> Op:
+    return ops.tensor.Flatten(start=module.start_dim, end=module.end_dim)
+
+
+@from_call.register("aten.flatten.using_ints", "torch.flatten", "torch.Tensor.flatten")
+def _flatten(site: CallSite, input: object, start_dim: int = 0, end_dim: int = -1) -> Unit | None:
+    return Unit(ops.tensor.Flatten(start=start_dim, end=end_dim), (input,)) if is_tensor(input) else None
+
+
+@from_call.register("aten.transpose.int", "torch.transpose", "torch.Tensor.transpose")
+def _transpose(site: CallSite, input: object, dim0: int, dim1: int) -> Unit | None:
+    return Unit(ops.tensor.Transpose(dim0=dim0, dim1=dim1), (input,)) if is_tensor(input) else None
+
+
+@from_call.register("aten.t.default", "torch.t", "torch.Tensor.t")
+def _t(site: CallSite, input: object) -> Unit | None:
+    return _transpose(site, input, 0, 1) if _rank(input) == 2 else None
+
+
+@from_call.register("aten.permute.default", "torch.permute", "torch.Tensor.permute")
+def _permute(site: CallSite, input: object, *dims: Any) -> Unit | None:
+    order = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], Sequence) else dims  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
+    return Unit(ops.tensor.Permute(dims=order), (input,)) if is_tensor(input) else None
+
+
+@from_call.register("aten.cat.default", "torch.cat", "torch.concat")
+def _concat(site: CallSite, tensors: Sequence[object], dim: int = 0) -> Unit | None:
+    if not isinstance(tensors, Sequence) or not all(is_tensor(t) for t in tensors):
+        return None
+    parts: list[Node] = [t for t in tensors if is_tensor(t)]
+    same_format = len({str(p.type.format) for p in parts if isinstance(p.type, TensorType)}) == 1
+    # torch skips empty vectors of any rank, the op does not
+    same_rank = len({_rank(p) for p in parts}) == 1 and _rank(parts[0]) != 0
+    return Unit(ops.tensor.Concat(dim=dim), tuple(parts)) if same_format and same_rank else None
+
+
+def _rank(value: object) -> int | None:
+    return value.type.rank if is_tensor(value) and isinstance(value.type, TensorType) else None

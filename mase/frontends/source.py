@@ -1,0 +1,94 @@
+"""From a recipe to a model and its graph: the ``[model]`` table of a graph.toml.
+
+A kind of source (what stands before the colon) joins with `register_source`, in one file of
+`mase.frontends.sources`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mase.frontends.examples import dynamic_names, example_inputs, seeded
+from mase.frontends.recipe import Built, Recipe, build, register_source
+from mase.ir.diagnostics import MaseError
+from mase.ir.graph import Graph, Header
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Built", "Recipe", "build_model", "materialise", "register_source"]
+
+
+def build_model(recipe: Mapping[str, Any], base_dir: Path | None = None) -> nn.Module:
+    """The model that a recipe names, built anew with the recipe's seed.
+
+    Args:
+        recipe: the ``[model]`` table.
+        base_dir: the folder that relative file names start from, beside the working directory.
+
+    Raises:
+        MaseError: if the source is unknown, or what it names is missing or fails.
+
+    Example:
+        >>> build_model({"source": "zoo:toy-tiny"})
+        ToyTiny(
+          (fc1): Linear(in_features=4, out_features=2, bias=True)
+          (relu1): ReLU()
+          (fc2): Linear(in_features=2, out_features=2, bias=True)
+          (relu2): ReLU()
+        )
+    """
+    return build(Recipe.of(recipe, base_dir)).model
+
+
+def materialise(
+    header: Header,
+    *,
+    base_dir: Path | None = None,
+    inputs: Mapping[str, str] | None = None,
+    trace: Callable[..., Graph] | None = None,
+) -> Graph:
+    """The graph of the model that a recipe names.
+
+    Args:
+        header: the header whose ``model`` is the recipe; the graph keeps all of it.
+        base_dir: the folder that relative file names start from.
+        inputs: the types of the example inputs where neither the recipe nor the source says them,
+            such as those of the data set.
+        trace: what captures the model, with the arguments of `mase.frontends.trace`.
+
+    Raises:
+        MaseError: if the source is unknown, or what it names is missing, fails or cannot be captured.
+
+    Example:
+        >>> graph = materialise(Header(model={"source": "zoo:toy"}))
+        >>> [node.op.name for node in graph.nodes][:3]
+        ['core.input', 'torch.call', 'nn.linear']
+    """
+    if trace is None:
+        from mase.frontends.capture import trace
+    recipe = Recipe.of(header.model, base_dir)
+    built = build(recipe)
+    types = recipe.inputs or inputs or built.inputs
+    if not types:
+        raise MaseError.of(
+            f"[model] {recipe.source} does not say which inputs it takes",
+            help='write inputs = { x = "f32[N,3,32,32]" } under [model]',
+        )
+    with seeded(recipe.seed):
+        examples = example_inputs(types)
+    graph = trace(
+        built.model,
+        (),
+        examples,
+        dynamic=dynamic_names(types),
+        tracer=recipe.tracer,
+        opaque=recipe.opaque,
+        name=recipe.name or built.name,
+    )
+    graph.header = deepcopy(header)
+    graph.header.model["source"] = built.source or recipe.source
+    return graph
