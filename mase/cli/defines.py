@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from mase.ir.diagnostics import UsageError, did_you_mean
-from mase.ir.graph import Header
+from mase.ir.parser import Document
 from mase.passes import get_pass
 from mase.passes.grammar import parse_value
 from mase.passes.options import parse_options
@@ -15,7 +15,6 @@ from mase.passes.options import parse_options
 __all__ = ["Define", "apply_defines", "parse_define"]
 
 _TABLES = ("data", "model", "passes", "pipeline")
-_MODEL_KEYS = ("args", "inputs", "source", "tracer")
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,19 @@ def parse_define(text: str) -> Define:
     return Define(text, path, parse_value(value))
 
 
-def apply_defines(header: Header, defines: Sequence[Define]) -> None:
-    """Write overrides into a header.
+def apply_defines(document: Document, defines: Sequence[Define]) -> None:
+    """Write overrides into the header of a document.
+
+    Args:
+        document: what was read.
+        defines: the overrides in order.
 
     Raises:
-        UsageError: if one names a key or an option that cannot be.
+        UsageError: if one names a key or an option that cannot be, or would have no effect.
     """
     for define in defines:
-        _check(define)
-        table: dict[str, Any] = getattr(header, define.path[0])
+        _check(define, captured=document.graph is not None)
+        table: dict[str, Any] = getattr(document.header, define.path[0])
         for key in define.path[1:-1]:
             inner = table.setdefault(key, {})
             if not isinstance(inner, dict):
@@ -73,12 +76,15 @@ def apply_defines(header: Header, defines: Sequence[Define]) -> None:
         table[define.path[-1]] = define.value
 
 
-def _check(define: Define) -> None:
-    """Data sets check their own keys; those of the other tables are known here."""
+def _check(define: Define, *, captured: bool) -> None:
+    """Data sets and sources of models check their own keys; those of the other tables are known here."""
     table, key, *rest = define.path
-    if table == "model":
-        _known(define, key, _MODEL_KEYS)
-    elif table == "pipeline":
+    if table == "model" and captured:
+        raise UsageError.of(
+            f"-D {define.text}: INPUT holds the captured graph, so [model] changes nothing",
+            help="start from the recipe that it came from",
+        )
+    if table == "pipeline":
         _known(define, key, ("passes",))
     elif table == "passes":
         declared = get_pass(key).options

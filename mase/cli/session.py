@@ -41,7 +41,7 @@ def run(args: Arguments) -> None:
     output = _output_file(args.output)
     pipeline = Pipeline(args.passes) if args.passes is not None else None
     document = _read(args.input or STANDARD)
-    apply_defines(document.header, defines)
+    apply_defines(document, defines)
     if pipeline is None:
         pipeline = _own_pipeline(document, defines)
         document.header.pipeline.pop("passes", None)  # it has run when the result is written
@@ -60,7 +60,8 @@ def _execute(args: Arguments, pipeline: Pipeline, document: Document, output: Pa
     console = make_console(args.color)
     folder = output.parent if output else None
     watch = Watch(args, pipeline, folder, console)
-    ctx = Context(graph_of(document), seed=args.seed, output_dir=folder, console=console)
+    base = Path(document.file).parent
+    ctx = Context(graph_of(document), seed=args.seed, output_dir=folder, base_dir=base, console=console)
     try:
         pipeline.run_in(ctx, watch.instruments)
         if output:

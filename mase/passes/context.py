@@ -30,6 +30,7 @@ class Context:
         data: the data set; built from the graph's ``[data]`` when first asked for if absent.
         seed: seeds everything random.
         output_dir: the folder for files that passes write; None when the run keeps none.
+        base_dir: the folder that relative file names in the graph's ``[model]`` start from.
         console: where passes print tables; standard error if absent.
 
     Example:
@@ -47,11 +48,13 @@ class Context:
         data: LightningDataModule | None = None,
         seed: int = 0,
         output_dir: Path | None = None,
+        base_dir: Path | None = None,
         console: Console | None = None,
     ) -> None:
         self.graph = graph
         self.seed = seed
         self.output_dir = output_dir
+        self.base_dir = base_dir
         self.pass_name = ""
         """The pass that runs now."""
         self.changed = False
@@ -135,7 +138,7 @@ class Context:
         if self._model is None:
             from mase.frontends.source import build_model
 
-            self._model = build_model(self.graph.header.model)
+            self._model = build_model(self.graph.header.model, self.base_dir)
         return self._model
 
     def analysis(self, analysis: Callable[[Graph], T]) -> T:

@@ -25,8 +25,9 @@ def graph_of(document: Document) -> Graph:
     if document.graph is not None:
         return document.graph
     from mase.frontends.source import materialise
+    from mase.passes.capture import checked_trace
 
-    return materialise(document.header, base_dir=Path(document.file).parent)
+    return materialise(document.header, base_dir=Path(document.file).parent, trace=checked_trace)
 
 
 def adopt_annotations(graph: Graph) -> None:

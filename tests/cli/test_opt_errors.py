@@ -37,7 +37,7 @@ def assert_told(result: Result, status: int, *fragments: str) -> None:
         (["graph.toml", "-D", "data=1"], ["expected data.KEY=VALUE"]),
         (["graph.toml", "-D", "passes.dce=1"], ["expected passes.PASS.OPTION=VALUE"]),
         (["graph.toml", "-D", "data.x=[1"], ["malformed value", "^"]),
-        (["graph.toml", "-D", "model.sorce=zoo:toy"], ["unknown key 'sorce'", "did you mean 'source'?"]),
+        (["graph.toml", "-D", "model.source=zoo:toy"], ["INPUT holds the captured graph", "the recipe"]),
         (["graph.toml", "-D", "passes.dca.x=1"], ["unknown pass 'dca'"]),
         (["graph.toml", "-D", "passes.dce.wights=1"], ["unknown key 'wights'", "did you mean 'weights'?"]),
         (["graph.toml", "-D", "passes.dce.weights=1"], ["option 'weights'", "expected true or false"]),
