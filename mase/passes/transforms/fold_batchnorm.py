@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["FoldBatchnorm"]
 
 
-@register_pass("fold-batchnorm")
+@register_pass("fold-batchnorm", requires=("float",))
 class FoldBatchnorm:
     """Merge every batch norm into the convolution or linear layer before it.
 
