@@ -68,6 +68,9 @@ def quantize(
     )
     parsed = [parse_rule(rule) for rule in rules or []]
     _warn_of_idle_rules(parsed, graph, ctx)
+    for node in graph.nodes:
+        if quantized_op(type(float_op(node.op))):
+            _check_finite(node)
     chooser = Chooser(graph, ctx, calibrate, batches, split)
     plans: list[tuple[Node, QuantizedOp]] = []
     for node in graph.nodes:
@@ -115,7 +118,6 @@ def _plan(
     asked = {role: f for role, f in _with_other(asked).items() if role in made.roles}
     if not any(asked.get(role) for role in made.roles if role != "bias"):
         return "its formats are all float"
-    _check_finite(node)
     formats = chooser.complete(node, made, {r: _rounded(f, rounding) for r, f in asked.items()})
     return made(**source.attributes(), **formats)
 
