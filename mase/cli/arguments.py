@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
-from mase.ir.diagnostics import UsageError, did_you_mean
+from mase.cli.parser import Parser, ShowVersion
+from mase.ir.diagnostics import UsageError
 
 __all__ = ["Arguments", "parse_arguments"]
 
@@ -60,18 +60,6 @@ class Arguments(argparse.Namespace):
     color: Color
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports errors as diagnostics, with a remedy."""
-
-    def error(self, message: str) -> NoReturn:
-        remedy = "mase-opt --help shows the options and examples"
-        if match := re.search(r"unrecognized arguments: (-\S+)", message):
-            known = [name for action in self._actions for name in action.option_strings]
-            close = did_you_mean(match[1].partition("=")[0], known)
-            remedy = close if close and close.startswith("did you mean") else remedy
-        raise UsageError.of(message, help=remedy)
-
-
 def parse_arguments(argv: Sequence[str]) -> Arguments:
     """Read a command line.
 
@@ -90,8 +78,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     return args
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="mase-opt",
         usage="mase-opt [INPUT] [-p PASSES] [-o OUT] [options]",
         description=_ABOUT,
@@ -116,7 +104,7 @@ def _add_questions(parser: argparse.ArgumentParser) -> None:
     add("--check", action="store_true", help="read, verify and check the pipeline; run nothing")
     add("--list-passes", action="store_true", help="list the passes and exit")
     add("--describe", metavar="PASS", help="explain a pass and its options and exit")
-    add("-V", "--version", action=_Version, nargs=0, help="show the version and exit")
+    add("-V", "--version", action=ShowVersion, nargs=0, help="show the version and exit")
 
 
 def _add_instruments(parser: argparse.ArgumentParser) -> None:
@@ -129,16 +117,3 @@ def _add_instruments(parser: argparse.ArgumentParser) -> None:
     add("--verify-numbers", action="store_true", help="execute around each pass that must keep the numbers")
     add("--dump-dir", type=Path, metavar="DIR", help="write each stage as a graph.toml that can be resumed")
     add("--color", choices=("auto", "always", "never"), default="auto", help="colour messages (default auto)")
-
-
-class _Version(argparse.Action):
-    """Looks the version up only when asked, because that reads the installed packages."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"mase-opt {version('mase')}")
-        except PackageNotFoundError:
-            print("mase-opt (from source)")
-        parser.exit()

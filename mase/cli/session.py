@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,14 @@ from mase.ir.codec import from_plain
 from mase.ir.diagnostics import Location, MaseError, UsageError
 from mase.ir.files import read_document, save
 from mase.ir.parser import Document, parse_document
-from mase.passes import Context, Pipeline
+from mase.passes import Context, Instrument, Pipeline
 from mase.passes.inputs import graph_of
 from mase.passes.registry import load_all
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["run"]
+__all__ = ["execute", "run"]
 
 STANDARD = "-"
 """The name of standard input and of standard output."""
@@ -42,6 +43,8 @@ def run(args: Arguments) -> None:
     pipeline = Pipeline(args.passes) if args.passes is not None else None
     document = _read(args.input or STANDARD)
     apply_defines(document, defines)
+    if document.graph is None and args.seed:
+        document.header.model.setdefault("seed", args.seed)  # the recipe's own seed is more particular
     if pipeline is None:
         pipeline = _own_pipeline(document, defines)
         document.header.pipeline.pop("passes", None)  # it has run when the result is written
@@ -50,10 +53,31 @@ def run(args: Arguments) -> None:
     if args.check:
         _check_only(document)
     else:
-        _execute(args, pipeline, document, output)
+        execute(args, pipeline, document, output)
 
 
-def _execute(args: Arguments, pipeline: Pipeline, document: Document, output: Path | None) -> None:
+def execute(
+    args: Arguments,
+    pipeline: Pipeline,
+    document: Document,
+    output: Path | None,
+    instruments: Sequence[Instrument] = (),
+) -> Context:
+    """Run passes on a document, show what they say, and write the result.
+
+    Args:
+        args: the command line.
+        pipeline: what to run, checked.
+        document: the graph or recipe.
+        output: the file of the resulting graph; None if none is kept.
+        instruments: who watches, beside those that the command line asks for.
+
+    Returns:
+        The context of the run, with what was measured.
+
+    Raises:
+        MaseError: if the model or a pass has a problem.
+    """
     from mase.cli.render import make_console
     from mase.cli.watching import Watch
 
@@ -63,7 +87,7 @@ def _execute(args: Arguments, pipeline: Pipeline, document: Document, output: Pa
     base = Path(document.file).parent
     ctx = Context(graph_of(document), seed=args.seed, output_dir=folder, base_dir=base, console=console)
     try:
-        pipeline.run_in(ctx, watch.instruments)
+        pipeline.run_in(ctx, [*instruments, *watch.instruments])
         if output:
             save(ctx.graph, output)
             ctx.wrote(output, "the resulting graph")
@@ -73,6 +97,7 @@ def _execute(args: Arguments, pipeline: Pipeline, document: Document, output: Pa
     new = ctx.changed or not len(pipeline) or not sys.stdout.isatty()
     if args.output == STANDARD or (output is None and new):
         _print_graph(ctx, console)
+    return ctx
 
 
 def _print_graph(ctx: Context, console: Console) -> None:
