@@ -1,0 +1,67 @@
+"""From what a command raises to what its user sees, and to its exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mase.ir.diagnostics import MaseError, UsageError
+
+if TYPE_CHECKING:
+    from mase.cli.arguments import Color
+
+__all__ = ["guard"]
+
+WELL, PROBLEM, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def guard(command: Callable[[], object], color: Callable[[], Color]) -> int:
+    """Run a command and return its exit status; whatever it raises is shown.
+
+    Args:
+        command: what to do.
+        color: whether messages are coloured; asked only when there is one.
+
+    Example:
+        >>> guard(lambda: print("done"), lambda: "never")
+        done
+        0
+    """
+    try:
+        command()
+    except MaseError as error:
+        _report(error, color())
+        return USAGE if isinstance(error, UsageError) else PROBLEM
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WELL
+    except Exception as error:  # noqa: BLE001  # the one place where bugs end
+        _report_bug(error)
+        return BUG
+    return WELL
+
+
+def _report(error: MaseError, color: Color) -> None:
+    from mase.cli.render import make_console, show_diagnostics
+
+    show_diagnostics(make_console(color), error.diagnostics)
+
+
+def _report_bug(error: Exception) -> None:
+    traceback.print_exception(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = not frames or Path(frames[-1].filename).is_relative_to(Path(__file__).parents[1])
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
+    hint = (
+        "this is a bug in mase: please report it with the lines above"
+        if ours
+        else f"the exception comes from {place}; if no pass or model of yours is involved, please report it"
+    )
+    print(f"internal error: {hint}", file=sys.stderr)

@@ -1,0 +1,36 @@
+"""What the command lines share in reading arguments."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import NoReturn
+
+from mase.ir.diagnostics import UsageError, did_you_mean
+
+__all__ = ["Parser", "ShowVersion"]
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports errors as diagnostics, with a remedy."""
+
+    def error(self, message: str) -> NoReturn:
+        remedy = f"{self.prog} --help shows the options and examples"
+        if match := re.search(r"unrecognized arguments: (-\S+)", message):
+            known = [name for action in self._actions for name in action.option_strings]
+            close = did_you_mean(match[1].partition("=")[0], known)
+            remedy = close if close and close.startswith("did you mean") else remedy
+        raise UsageError.of(message, help=remedy)
+
+
+class ShowVersion(argparse.Action):
+    """Looks the version up only when asked, because that reads the installed packages."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"{parser.prog} {version('mase')}")
+        except PackageNotFoundError:
+            print(f"{parser.prog} (from source)")
+        parser.exit()
