@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -178,7 +178,7 @@ class _Attempt:
         traced.build(Importer(graph, dims, mode, traced.prefix), self.arguments)
         _drop_unused(graph)
         fuse_batch_counters(graph)
-        graph.level = max((node.op.level for node in graph.nodes), key=get_args(Level).index)
+        graph.level = _level(graph)
         return graph
 
     def _check_fixed(self, fixed: list[str]) -> None:
@@ -220,7 +220,8 @@ class _Attempt:
             f'keep it whole with opaque=("{path}",)'
             if path and path not in self.opaque
             else (
-                f'move the code that fails into a submodule and keep that whole with opaque=("name",), or use tracer="{other}"'
+                "move the code that fails into a submodule and keep that whole with "
+                f'opaque=("name",), or use tracer="{other}"'
             )
         )
         return MaseError.of(
@@ -232,6 +233,8 @@ def _reason(error: BaseException) -> str:
     """The first line of an exception, as a clause."""
     while error.__cause__ is not None:
         error = error.__cause__
+    if type(error).__name__ == "GuardOnDataDependentSymNode":
+        return "its control flow depends on the values of tensors"
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
 
@@ -244,8 +247,15 @@ def _drop_unused(graph: Graph) -> None:
             graph.erase(node)
 
 
+def _level(graph: Graph) -> Level:
+    """The lowest level that every op may occur at."""
+    present = {node.op.level for node in graph.nodes}
+    levels: tuple[Level, ...] = get_args(Level)
+    return next(level for level in reversed(levels) if level in present)
+
+
 @contextmanager
-def _flags_restored(model: nn.Module) -> Iterator[None]:
+def _flags_restored(model: nn.Module) -> Generator[None]:
     """Put the training flag of every module back, whatever happens."""
     flags = {module: module.training for module in model.modules()}
     try:

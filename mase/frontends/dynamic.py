@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from mase.frontends.arguments import Argument, Arguments
+from mase.frontends.internals import is_plain_symbol, symbol_text
 from mase.frontends.values import Dims
 from mase.ir.diagnostics import MaseError, did_you_mean
 
@@ -61,7 +62,7 @@ class Dynamic:
     def specs(self) -> tuple[dict[int, Any] | None, ...]:
         """What ``torch.export`` is to take for dynamic, by tensor."""
         auto = torch.export.Dim.AUTO
-        return tuple({d: auto for d in self.names.get(a.name, {})} or None for a in self._arguments)
+        return tuple(dict.fromkeys(self.names.get(a.name, {}), auto) or None for a in self._arguments)
 
     def dims(self, values: list[Any]) -> tuple[Dims, list[str]]:
         """Names for the symbols that the trace gave to ``values``, the inputs.
@@ -76,8 +77,8 @@ class Dynamic:
                 size = value.shape[d]
                 if not isinstance(size, torch.SymInt):
                     fixed.append(f"{argument.name}: dimension {d} is {size}")
-                elif size.node.expr.is_symbol:
-                    names.setdefault(str(size.node.expr), name)
+                elif is_plain_symbol(size):
+                    names.setdefault(symbol_text(size), name)
         return Dims(names), fixed
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx, nn
@@ -16,11 +16,11 @@ from mase.frontends.arguments import Arguments
 from mase.frontends.dynamic import Dynamic
 from mase.frontends.importer import Importer
 from mase.frontends.inplace import functionalize
+from mase.frontends.internals import mutates
 from mase.frontends.layout import flatten, parts, paths
 from mase.frontends.leaves import Leaf
 from mase.frontends.names import call_target
 from mase.frontends.regions import inline_regions
-from mase.frontends.rules.base import Mode
 from mase.frontends.session import MARKER, Session, ShapeRule
 from mase.frontends.weights import add_constant
 from mase.ir.graph import Graph, Node
@@ -47,6 +47,16 @@ class _Seen:
     layout: Any = None
 
 
+class _ModelFailedError(Exception):
+    """Stands for what the model raised; torch would attach the traced graph to that and print it."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "partial_fx_graph":
+            super().__setattr__(name, value)
+
+
 class _Flat(nn.Module):
     """The model as a function from its tensors, in order, to a tuple of tensors."""
 
@@ -58,7 +68,10 @@ class _Flat(nn.Module):
 
     def forward(self, *tensors: torch.Tensor) -> tuple[Any, ...]:
         args, kwargs = self.arguments.rebuild(tensors)
-        leaves, self.seen.layout = flatten(self.model(*args, **kwargs))
+        try:
+            leaves, self.seen.layout = flatten(self.model(*args, **kwargs))
+        except Exception as error:
+            raise _ModelFailedError from error
         return tuple(leaves)
 
 
@@ -128,8 +141,8 @@ class _Builder:
         args: Any = [self._value(a) for a in node.args]
         kwargs: Any = {k: self._value(v) for k, v in node.kwargs.items()}
         if node.target is operator.getitem:
-            source, index = args
-            return source[index] if isinstance(source, list) else self._importer.element(source, index)
+            found: list[Any] | Node = args[0]
+            return found[args[1]] if isinstance(found, list) else self._importer.element(found, args[1])
         value = node.meta.get("val")
         if isinstance(value, bool | int | float):
             return value  # a size that the trace found to be constant
@@ -145,15 +158,14 @@ class _Builder:
 
     def _site(self, node: fx.Node) -> list[Any]:
         """The tensors that a leaf gives, in order."""
-        index, tensors, sizes = (self._value(a) for a in node.args)
-        site = self._session.sites[index]
+        index, tensors, sizes = cast(Any, [self._value(a) for a in node.args])
+        site = self._session.site(index)
         args, kwargs = site.bind(tensors, sizes)
         if site.leaf is None:
             return [self._importer.call(node, site.path, args, kwargs, node.meta["val"][0])]
         made = self._importer.module(node, site.path, site.leaf, args, kwargs, self._type(node, site.layout))
-        used = {user.args[1] for user in node.users}
-        found = [self._element(made, path) if i in used else None for i, path in paths(site.layout)]
-        return found
+        used = [user.args[1] for user in node.users]
+        return [self._element(made, path) if i in used else None for i, path in paths(site.layout)]
 
     def _type(self, node: fx.Node, layout: Any) -> Type:
         """The type of a leaf's result, whose tensors the trace holds in one list."""
@@ -207,13 +219,16 @@ def trace_exported(
     session = Session(leaves, rules)
     flat = _Flat(model, arguments)
     tensors = tuple(a.value for a in arguments.tensors)
-    with session.active(), _quiet():
-        program = torch.export.export(flat, tensors, dynamic_shapes=(dynamic.specs(),), strict=False)
+    try:
+        with session.active(), _quiet():
+            program = torch.export.export(flat, tensors, dynamic_shapes=(dynamic.specs(),), strict=False)
+    except _ModelFailedError as failure:
+        raise failure.__cause__ or failure from None
     return Exported(program, session, flat.seen.layout)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """Keep torch from logging a failed attempt: what failed is told in our own words."""
     logger = logging.getLogger("torch")
     level = logger.level
@@ -226,23 +241,18 @@ def _quiet() -> Iterator[None]:
 
 def _is_overwritten(node: fx.Node) -> bool:
     """Whether a later call still writes into this tensor in place."""
-    return any(user.target not in _COPIES and _mutates(user.target) for user in node.users)
-
-
-def _mutates(target: Any) -> bool:
-    return isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable
+    return any(user.target not in _COPIES and mutates(user.target) for user in node.users)
 
 
 def _drop_dead(graph: fx.Graph) -> None:
     """Erase the trace's assertions, which would forbid ``.half()``, and what nobody needs any more."""
     for node in reversed(list(graph.nodes)):
-        if node.op == "get_attr" and not node.users:
-            graph.erase_node(node)
-        elif node.op == "call_function" and not node.users and _is_droppable(node.target):
+        droppable = node.op == "get_attr" or (node.op == "call_function" and _is_droppable(node.target))
+        if droppable and not node.users:
             graph.erase_node(node)
 
 
 def _is_droppable(target: Any) -> bool:
     if target in _CHECKS:
         return True
-    return target is not MARKER and not _mutates(target)
+    return target is not MARKER and not mutates(target)

@@ -8,18 +8,26 @@ parameter or a buffer is an effect of the model and stays, as does whatever has 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import fx
 
+from mase.frontends.internals import (
+    argument_names,
+    has_random_result,
+    operator_name,
+    overload_of,
+    overwrites_first,
+    shares_storage,
+)
 from mase.frontends.session import MARKER, Session
 
 __all__ = ["functionalize"]
 
 aten: Any = torch.ops.aten
 _FRESH = "mase_fresh"  # marks nodes that this pass made: they own their storage
-_RANDOM = torch.Tag.nondeterministic_seeded
 
 Insert = Callable[..., fx.Node]
 
@@ -39,16 +47,9 @@ def _written(node: fx.Node, session: Session) -> fx.Node | None:
     if node.target is MARKER:
         index: Any = node.args[0]
         operands: Any = node.args[1]
-        return operands[0] if session.sites[index].in_place else None
-    if isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable:
-        return _first_write(node, node.target)
-    return None
-
-
-def _first_write(node: fx.Node, target: torch._ops.OpOverload) -> fx.Node | None:
-    written = [i for i, a in enumerate(target._schema.arguments) if a.alias_info and a.alias_info.is_write]
-    first = node.args[0] if node.args else None
-    return first if written == [0] and isinstance(first, fx.Node) else None
+        return operands[0] if session.site(index).in_place else None
+    first = node.args[0] if overwrites_first(node.target) and node.args else None
+    return first if isinstance(first, fx.Node) else None
 
 
 def _rewrite(graph: fx.Graph, node: fx.Node, self: fx.Node, seen: dict[fx.Node, None]) -> None:
@@ -58,9 +59,7 @@ def _rewrite(graph: fx.Graph, node: fx.Node, self: fx.Node, seen: dict[fx.Node, 
     if pure is None or base.op != "call_function" or not all(_invertible(v) for v in chain[:-1]):
         return
     later = [
-        n
-        for n in seen
-        if _storage(n) == _storage(base) and any(u not in seen and u is not node for u in n.users)
+        n for n in seen if shares_storage(n, base) and any(u not in seen and u is not node for u in n.users)
     ]
     point = _result(node)
 
@@ -80,7 +79,7 @@ def _rewrite(graph: fx.Graph, node: fx.Node, self: fx.Node, seen: dict[fx.Node, 
         value = point
     value.meta[_FRESH] = True
     updated: dict[fx.Node, fx.Node] = {chain[0]: value}
-    for view, source in zip(chain, chain[1:], strict=False):
+    for view, source in pairwise(chain):
         updated[source] = _scatter(insert, view, source, updated[view], after)
         updated[source].meta[_FRESH] = True
     for alias in later:
@@ -130,12 +129,11 @@ def _pure_twin(node: fx.Node) -> Any:
     if node.target is MARKER:
         return MARKER if len(node.users) == 1 else None
     target: Any = node.target
-    name = target._schema.name.partition("::")[2].removesuffix("_")
-    twin = getattr(getattr(aten, name, None), target._overloadname, None)
-    if twin is None or _RANDOM in target.tags or not _keeps_dtype(node, name):
+    name = operator_name(target).removesuffix("_")
+    twin = overload_of(name, target)
+    if twin is None or has_random_result(target) or not _keeps_dtype(node, name):
         return None
-    same = [a.name for a in twin._schema.arguments] == [a.name for a in target._schema.arguments]
-    return twin if same else None
+    return twin if argument_names(twin) == argument_names(target) else None
 
 
 def _keeps_dtype(node: fx.Node, name: str) -> bool:
@@ -148,16 +146,11 @@ def _keeps_dtype(node: fx.Node, name: str) -> bool:
     return len(dtypes) == 1 and (not numbers or next(iter(dtypes)).is_floating_point)
 
 
-def _storage(node: fx.Node) -> int | None:
-    value = node.meta.get("val")
-    return value.untyped_storage()._cdata if isinstance(value, torch.Tensor) else None
-
-
 def _is_view(node: fx.Node) -> bool:
     source: Any = node.args[0] if node.args else None
     if node.op != "call_function" or node.meta.get(_FRESH) or not isinstance(source, fx.Node):
         return False
-    return _storage(source) is not None and _storage(node) == _storage(source)
+    return shares_storage(node, source)
 
 
 def _view_chain(node: fx.Node) -> list[fx.Node]:

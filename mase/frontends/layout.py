@@ -6,8 +6,8 @@ A layout is a nested value whose tensors are `Hole` and whose dataclass-like obj
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import fx
@@ -98,6 +98,7 @@ def paths(layout: Any, prefix: tuple[int, ...] = ()) -> Iterator[tuple[int, tupl
 
 
 def _walk(value: Any, leaves: list[Any]) -> Any:
+    kind = cast(Any, type)(value)
     if isinstance(value, _LEAF):
         leaves.append(value)
         return Hole(len(leaves) - 1)
@@ -105,12 +106,12 @@ def _walk(value: Any, leaves: list[Any]) -> Any:
         return value
     fields = _fields(value)
     if fields is not None:
-        _CLASSES[class_name(type(value))] = type(value)
-        return Record(class_name(type(value)), tuple((k, _walk(v, leaves)) for k, v in fields.items()))
+        _CLASSES[class_name(kind)] = kind
+        return Record(class_name(kind), tuple((k, _walk(v, leaves)) for k, v in fields.items()))
     if isinstance(value, tuple | list | dict):
         return _builtin(value, leaves)
     raise MaseError.of(
-        f"the model returns a {class_name(type(value))}, which is neither a tensor nor a known container",
+        f"the model returns a {class_name(kind)}, which is neither a tensor nor a known container",
         help="return a tuple, dict or dataclass, or say how it comes apart with "
         "mase.frontends.layout.register_fields",
     )
@@ -118,24 +119,23 @@ def _walk(value: Any, leaves: list[Any]) -> Any:
 
 def _builtin(value: Any, leaves: list[Any]) -> Any:
     if isinstance(value, dict):
-        items: Iterable[tuple[Any, Any]] = value.items()  # pyright: ignore[reportUnknownVariableType,reportUnknownMemberType]
+        items = cast("dict[Any, Any]", value).items()
         return {k: _walk(v, leaves) for k, v in items}
-    parts: list[Any] = [_walk(v, leaves) for v in value]
-    return parts if isinstance(value, list) else tuple(parts)
+    inner: list[Any] = [_walk(v, leaves) for v in value]
+    return inner if isinstance(value, list) else tuple(inner)
 
 
 def _fields(value: Any) -> Mapping[str, Any] | None:
     """The fields of a dataclass-like object; None for a plain container."""
-    for cls in type(value).__mro__:
-        if known := _FIELDS.get(class_name(cls)):
-            return known(value)
-    if isinstance(value, Mapping) and dataclasses.is_dataclass(value):
-        return dict(value)  # a ModelOutput: a mapping of its fields that are not None
-    if dataclasses.is_dataclass(value):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return value._asdict()  # type: ignore[attr-defined]
-    return None
+    kind = cast(Any, type)(value)
+    known = next((_FIELDS[name] for cls in kind.__mro__ if (name := class_name(cls)) in _FIELDS), None)
+    if known is not None:
+        return known(value)
+    if dataclasses.is_dataclass(kind) and hasattr(kind, "keys"):
+        return dict(cast("Mapping[str, Any]", value))  # a ModelOutput: its fields that are not None
+    if dataclasses.is_dataclass(kind):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(kind)}
+    return value._asdict() if hasattr(kind, "_fields") and hasattr(kind, "_asdict") else None
 
 
 @register_fields("transformers.cache_utils.DynamicCache")

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from mase.frontends.internals import own_buffers, own_parameters, submodules
 from mase.frontends.rules import from_module
 from mase.ir.diagnostics import MaseError, did_you_mean
 from mase.ir.op import Op
@@ -30,6 +31,7 @@ _COMPOSITE = (
     nn.TransformerEncoderLayer,
     nn.TransformerDecoderLayer,
 )
+_INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _FOLLOWS_MODE = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d"})
 
 
@@ -63,11 +65,11 @@ def find_leaves(model: nn.Module, opaque: Collection[str] = ()) -> dict[str, Lea
         >>> {path: leaf.op for path, leaf in find_leaves(model).items()}
         {'0': Linear(), '1.0': Relu(), '1.1': None}
     """
-    paths = {path for path, _ in model.named_modules(remove_duplicate=False)} - {""}
+    paths = {path for path, _ in submodules(model, every_name=True)} - {""}
     for name in set(opaque) - paths:
         raise MaseError.of(f"opaque: the model has no module {name!r}", help=did_you_mean(name, paths))
     leaves: dict[str, Leaf] = {}
-    for path, module in model.named_modules():
+    for path, module in submodules(model):
         if not path or any(path.startswith(f"{outer}.") for outer in leaves):
             continue
         op = None if path in opaque else module_op(module)
@@ -82,7 +84,7 @@ def module_op(module: nn.Module) -> Op | None:
     if op is None or _is_instrumented(module):
         return None
     roles = op.schema().roles
-    present = {name for name in (*module._parameters, *module._buffers) if getattr(module, name) is not None}
+    present = own_parameters(module).keys() | own_buffers(module).keys()
     return op if all(role in present for role, required in roles.items() if required) else None
 
 
@@ -96,7 +98,7 @@ def _must_stay_whole(module: nn.Module) -> bool:
     """Whether a module without submodules computes by another path in training."""
     if isinstance(module, _COMPOSITE) or any(True for _ in module.children()):
         return False
-    if isinstance(module, nn.modules.instancenorm._InstanceNorm) and not module.track_running_stats:
+    if isinstance(module, _INSTANCE_NORMS) and not module.track_running_stats:
         return False
     return _branches_on_training(type(module))
 
@@ -144,6 +146,5 @@ def bind_operands(leaf: Leaf, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
 def role_keys(path: str, module: nn.Module, op: Op) -> dict[str, str]:
     """The state key of each role of the op that the module has a tensor for."""
-    names = {name for name in (*module._parameters, *module._buffers) if getattr(module, name) is not None}
-    wanted = op.schema().roles
-    return {role: f"{path}.{role}" for role in wanted if role in names}
+    present = own_parameters(module).keys() | own_buffers(module).keys()
+    return {role: f"{path}.{role}" for role in op.schema().roles if role in present}

@@ -26,12 +26,12 @@ _STDLIB = sysconfig.get_path("stdlib")
 
 @cache
 def location_of(stack_trace: str) -> Location | None:
-    """The innermost line of the user's model in a stack that torch recorded.
+    r"""The innermost line of the user's model in a stack that torch recorded.
 
     Frames of mase and torch never count, and those of transformers only where the model has no others.
 
     Example:
-        >>> location_of('  File "net.py", line 7, in forward\\n    return x + 1\\n')
+        >>> location_of('  File "net.py", line 7, in forward\n    return x + 1\n')
         Location(file='net.py', line=7)
     """
     return _innermost([(file, int(line)) for file, line in _FRAME.findall(stack_trace)])

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.fx.node import _get_qualified_name
+from torch.fx.node import _get_qualified_name  # pyright: ignore[reportPrivateUsage]
+
+from mase.frontends.internals import is_operator
 
 __all__ = ["call_target", "target_text"]
 
@@ -28,7 +30,7 @@ def target_text(target: Any) -> str:
     """
     if isinstance(target, str):
         return f"torch.Tensor.{target}"
-    if isinstance(target, torch._ops.OpOverload):
+    if is_operator(target):
         return str(target) if target.namespace == "aten" else f"torch.ops.{target}"
     if getattr(target, "__module__", None) == "builtins":
         return f"builtins.{target.__name__}"

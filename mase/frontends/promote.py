@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from mase.frontends.internals import submodules
 from mase.frontends.layout import flatten, rebuild
 
 __all__ = ["culprit", "result_by_example"]
@@ -26,7 +27,7 @@ def culprit(
         leaves: paths of the leaves; a module inside one stands for it.
         known: paths of modules whose results are known by example already.
     """
-    paths = {id(module.__dict__): path for path, module in model.named_modules() if path}
+    paths = {id(module.__dict__): path for path, module in submodules(model) if path}
     for each in _causes(error):
         for frame, _ in reversed(list(traceback.walk_tb(each.__traceback__))):
             module = frame.f_locals.get("self")
@@ -62,7 +63,7 @@ def result_by_example(
     flags = {module: module.training for module in model.modules()}
     handle = model.get_submodule(path).register_forward_hook(record, with_kwargs=True)
     try:
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), torch.random.fork_rng():  # pyright: ignore[reportUnknownMemberType]
             model.eval()(*args, **kwargs)
     finally:
         handle.remove()

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from mase.frontends.internals import is_higher_order
 from mase.ir.diagnostics import MaseError
 
 __all__ = ["inline_regions"]
@@ -21,7 +22,7 @@ def inline_regions(module: fx.GraphModule) -> None:
         MaseError: if a region computes in another precision, or is of a kind that has no inline form.
     """
     for node in list(module.graph.nodes):
-        if not isinstance(node.target, torch._ops.HigherOrderOperator):
+        if not is_higher_order(node.target):
             continue
         if node.target.__name__ not in _REGIONS:
             raise MaseError.of(

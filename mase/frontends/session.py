@@ -7,7 +7,7 @@ trace each ``mase::leaf`` node names a `Site`, which knows the leaf and how its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from mase.ir.diagnostics import MaseError
 __all__ = ["ATTENTION", "MARKER", "Session", "Site"]
 
 _LIBRARY = torch.library.Library("mase", "FRAGMENT")
-_LIBRARY.define("leaf(int site, Tensor[] tensors, SymInt[] sizes) -> Tensor[]")
+cast(Any, _LIBRARY).define("leaf(int site, Tensor[] tensors, SymInt[] sizes) -> Tensor[]")
 MARKER: Any = torch.ops.mase.leaf.default
 
 _ACTIVE: ContextVar[Session] = ContextVar("mase_capture_session")
@@ -80,8 +80,12 @@ class Session:
         self.sites: list[Site] = []
         self._rules = rules
 
+    def site(self, index: int) -> Site:
+        """The site that a marker's first argument numbers."""
+        return self.sites[index]
+
     @contextmanager
-    def active(self) -> Iterator[None]:
+    def active(self) -> Generator[None]:
         """Replace the leaves' forwards by markers; whatever happens, put everything back."""
         saved = [(leaf.module, dict(leaf.module.__dict__)) for leaf in self.leaves.values()]
         token = _ACTIVE.set(self)
@@ -178,6 +182,8 @@ def _restore(module: nn.Module, attributes: dict[str, Any]) -> None:
             del module.__dict__[name]
 
 
-@torch.library.register_fake("mase::leaf", lib=_LIBRARY)
-def _fake(site: int, tensors: list[torch.Tensor], sizes: list[Any]) -> list[torch.Tensor]:  # pyright: ignore[reportUnusedFunction]
+def _fake(site: int, tensors: list[torch.Tensor], sizes: list[Any]) -> list[torch.Tensor]:
     return _ACTIVE.get().fake(site, tensors, sizes)
+
+
+cast(Any, torch.library).register_fake("mase::leaf", _fake, lib=_LIBRARY)

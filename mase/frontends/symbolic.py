@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx, nn
@@ -14,6 +14,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, Stateles
 from mase.frontends.arguments import Arguments
 from mase.frontends.dynamic import Dynamic
 from mase.frontends.importer import Importer
+from mase.frontends.internals import shares_storage
 from mase.frontends.layout import flatten
 from mase.frontends.leaves import Leaf, module_op
 from mase.frontends.names import call_target
@@ -23,7 +24,12 @@ from mase.ir.ops import core
 
 __all__ = ["Symbolic", "trace_symbolic"]
 
-_PURE_TWIN = {operator.iadd: operator.add, operator.isub: operator.sub, operator.imul: operator.mul}
+_OPERATOR: Any = operator
+_PURE_TWIN = {
+    _OPERATOR.iadd: _OPERATOR.add,
+    _OPERATOR.isub: _OPERATOR.sub,
+    _OPERATOR.imul: _OPERATOR.mul,
+}
 
 
 class _Flat(nn.Module):
@@ -160,15 +166,9 @@ def _overwrites_unseen(node: fx.Node) -> bool:
     operand: Any = node.args[0]
     if not isinstance(operand, fx.Node) or not isinstance(operand.meta["val"], torch.Tensor):
         return True
-    storage = operand.meta["val"].untyped_storage()._cdata
-    sharing = [n for n in node.graph.nodes if _storage(n) == storage and n is not node]
+    sharing = [n for n in node.graph.nodes if shares_storage(n, operand) and n is not node]
     alone = sharing == [operand] and operand.op != "get_attr" and list(operand.users) == [node]
     return alone and _type(operand) == _type(node)
-
-
-def _storage(node: fx.Node) -> int | None:
-    value = node.meta.get("val")
-    return value.untyped_storage()._cdata if isinstance(value, torch.Tensor) else None
 
 
 def _type(node: fx.Node) -> tuple[Any, ...]:
@@ -180,7 +180,7 @@ def _fake_inputs(mode: FakeTensorMode, arguments: Arguments, dynamic: Dynamic) -
     for argument, dims in zip(arguments.tensors, dynamic.specs(), strict=True):
         rank = argument.value.dim()
         sizes = [DimDynamic.DYNAMIC if d in (dims or {}) else DimDynamic.STATIC for d in range(rank)]
-        context = StatelessSymbolicContext(dynamic_sizes=sizes)
+        context = cast(Any, StatelessSymbolicContext)(dynamic_sizes=sizes)
         fakes.append(mode.from_tensor(argument.value, symbolic_context=context))
     return fakes
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mase.frontends.internals import symbol_text
 from mase.ir.diagnostics import MaseError
 from mase.ir.dim import Dim, Expr, parse_dim, symbol
 from mase.ir.formats import Dtype
@@ -83,7 +84,7 @@ class Dims:
     def of(self, size: int | torch.SymInt) -> Dim:
         """The dimension of one size."""
         if isinstance(size, torch.SymInt):
-            return self.parse(str(size.node.expr))
+            return self.parse(symbol_text(size))
         return int(size)
 
     def type_of(self, value: Any) -> Type:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch._subclasses import FakeTensor
 
+from mase.frontends.internals import own_buffers, own_parameters, submodules, transient_buffers
 from mase.frontends.values import tensor_type
 from mase.ir.graph import Graph
 from mase.ir.state import Kind, State
@@ -56,12 +57,10 @@ def _put(state: State, key: str, tensor: torch.Tensor, kind: Kind) -> None:
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor, Kind]]:
     """Every name of every parameter and buffer, in the order of ``state_dict``."""
-    for path, module in model.named_modules(remove_duplicate=False):
+    for path, module in submodules(model, every_name=True):
         prefix = f"{path}." if path else ""
-        for name, parameter in module._parameters.items():
-            if parameter is not None:
-                yield prefix + name, parameter, "parameter" if parameter.requires_grad else "frozen"
-        transient = module._non_persistent_buffers_set
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                yield prefix + name, buffer, "constant" if name in transient else "buffer"
+        for name, parameter in own_parameters(module).items():
+            yield prefix + name, parameter, "parameter" if parameter.requires_grad else "frozen"
+        transient = transient_buffers(module)
+        for name, buffer in own_buffers(module).items():
+            yield prefix + name, buffer, "constant" if name in transient else "buffer"

@@ -58,7 +58,7 @@ class ModuleRules:
     """
 
     def __init__(self) -> None:
-        self._rules: dict[type[nn.Module], ModuleRule] = {}
+        self._rules: dict[type, ModuleRule] = {}
 
     def register(self, *classes: type[nn.Module]) -> Callable[[M], M]:
         """Let the decorated function decide for modules of ``classes``.
@@ -79,9 +79,13 @@ class ModuleRules:
             return said if isinstance(said, Op) else None
         for cls in type(module).__mro__:
             rule = self._rules.get(cls)
-            if rule is not None and cls.forward is type(module).forward:
+            if rule is not None and _forward(cls) is _forward(type(module)):
                 return rule(module)
         return None
+
+
+def _forward(cls: type) -> object:
+    return getattr(cls, "forward", None)
 
 
 class CallSite:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from torch import nn
@@ -10,13 +10,12 @@ from torch import nn
 from mase.frontends.rules.base import CallSite, Unit, from_call, from_module, is_tensor, pairs
 from mase.ir import ops
 from mase.ir.op import Op
-from mase.ir.ops.conv import Conv, ConvTranspose
 from mase.ir.types import TensorType
 
 __all__: list[str] = []
 
-_CONVS: dict[int, type[Conv]] = {1: ops.conv.Conv1d, 2: ops.conv.Conv2d, 3: ops.conv.Conv3d}
-_TRANSPOSED: dict[int, type[ConvTranspose]] = {
+_CONVS: dict[int, Callable[..., Op]] = {1: ops.conv.Conv1d, 2: ops.conv.Conv2d, 3: ops.conv.Conv3d}
+_TRANSPOSED: dict[int, Callable[..., Op]] = {
     1: ops.conv.ConvTranspose1d,
     2: ops.conv.ConvTranspose2d,
     3: ops.conv.ConvTranspose3d,

@@ -67,7 +67,7 @@ _DROPOUT_DIMS: dict[type[nn.Module], Literal[0, 1, 2, 3]] = {
 
 @from_module.register(*_DROPOUT_DIMS)
 def _dropout(module: nn.Dropout) -> Op:
-    dims = next(dims for cls, dims in _DROPOUT_DIMS.items() if isinstance(module, cls))
+    dims: Literal[0, 1, 2, 3] = next(dims for cls, dims in _DROPOUT_DIMS.items() if isinstance(module, cls))
     return ops.nn.Dropout(p=float(module.p), dims=dims)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -10,17 +10,16 @@ from torch import nn
 from mase.frontends.rules.base import CallSite, Unit, from_call, from_module, is_tensor, pairs
 from mase.ir import ops
 from mase.ir.op import Op
-from mase.ir.ops.pool import AdaptivePool, AvgPool, MaxPool
 
 __all__: list[str] = []
 
-_MAX: dict[int, type[MaxPool]] = {1: ops.pool.MaxPool1d, 2: ops.pool.MaxPool2d}
-_AVG: dict[int, type[AvgPool]] = {1: ops.pool.AvgPool1d, 2: ops.pool.AvgPool2d}
-_ADAPTIVE: dict[type[nn.Module], type[AdaptivePool]] = {
-    nn.AdaptiveAvgPool1d: ops.pool.AdaptiveAvgPool1d,
-    nn.AdaptiveAvgPool2d: ops.pool.AdaptiveAvgPool2d,
-    nn.AdaptiveMaxPool1d: ops.pool.AdaptiveMaxPool1d,
-    nn.AdaptiveMaxPool2d: ops.pool.AdaptiveMaxPool2d,
+_MAX: dict[int, Callable[..., Op]] = {1: ops.pool.MaxPool1d, 2: ops.pool.MaxPool2d}
+_AVG: dict[int, Callable[..., Op]] = {1: ops.pool.AvgPool1d, 2: ops.pool.AvgPool2d}
+_ADAPTIVE: dict[type[nn.Module], tuple[Callable[..., Op], int]] = {
+    nn.AdaptiveAvgPool1d: (ops.pool.AdaptiveAvgPool1d, 1),
+    nn.AdaptiveAvgPool2d: (ops.pool.AdaptiveAvgPool2d, 2),
+    nn.AdaptiveMaxPool1d: (ops.pool.AdaptiveMaxPool1d, 1),
+    nn.AdaptiveMaxPool2d: (ops.pool.AdaptiveMaxPool2d, 2),
 }
 _F = "torch.nn.functional"
 
@@ -69,12 +68,12 @@ def _avg_module(m: nn.AvgPool2d) -> Op:
 def _adaptive_module(m: nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d) -> Op | None:
     if getattr(m, "return_indices", False):
         return None
-    op = next(op for cls, op in _ADAPTIVE.items() if isinstance(m, cls))
-    return op(output_size=_output_size(op, m.output_size))
+    make, rank = next(entry for cls, entry in _ADAPTIVE.items() if isinstance(m, cls))
+    return make(output_size=_output_size(rank, m.output_size))
 
 
-def _output_size(op: type[AdaptivePool], size: Any) -> tuple[int | None, ...]:
-    return (size,) * op.spatial if size is None or isinstance(size, int) else tuple(size)
+def _output_size(rank: int, size: Any) -> tuple[int | None, ...]:
+    return (size,) * rank if size is None or isinstance(size, int) else tuple(size)
 
 
 def _register_calls(rank: int) -> None:
@@ -117,7 +116,7 @@ def _register_calls(rank: int) -> None:
 
     @from_call.register(f"aten.adaptive_avg_pool{rank}d.default", f"{_F}.adaptive_avg_pool{rank}d")
     def _adaptive_call(site: CallSite, input: object, output_size: Any) -> Unit | None:
-        size = _output_size(adaptive, output_size)
+        size = _output_size(rank, output_size)
         if not is_tensor(input) or not _fixed(*size):
             return None
         return Unit(adaptive(output_size=size), (input,))

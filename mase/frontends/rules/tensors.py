@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
 from mase.frontends.rules.base import CallSite, Unit, from_call, from_module, is_tensor
 from mase.ir import ops
-from mase.ir.graph import Node
 from mase.ir.op import Op
 from mase.ir.types import TensorType
 
@@ -67,15 +65,16 @@ def _t(site: CallSite, input: object) -> Unit | None:
 
 @from_call.register("aten.permute.default", "torch.permute", "torch.Tensor.permute")
 def _permute(site: CallSite, input: object, *dims: Any) -> Unit | None:
-    order = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], Sequence) else dims  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
-    return Unit(ops.tensor.Permute(dims=order), (input,)) if is_tensor(input) else None
+    order: Any = dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims
+    return Unit(ops.tensor.Permute(dims=tuple(order)), (input,)) if is_tensor(input) else None
 
 
 @from_call.register("aten.cat.default", "torch.cat", "torch.concat")
-def _concat(site: CallSite, tensors: Sequence[object], dim: int = 0) -> Unit | None:
-    if not isinstance(tensors, Sequence) or not all(is_tensor(t) for t in tensors):
+def _concat(site: CallSite, tensors: Any, dim: int = 0) -> Unit | None:
+    given: list[object] = list(tensors) if isinstance(tensors, list | tuple) else []  # pyright: ignore[reportUnknownArgumentType]
+    parts = [t for t in given if is_tensor(t)]
+    if not parts or len(parts) != len(given):
         return None
-    parts: list[Node] = [t for t in tensors if is_tensor(t)]
     same_format = len({str(p.type.format) for p in parts if isinstance(p.type, TensorType)}) == 1
     # torch skips empty vectors of any rank, the op does not
     same_rank = len({_rank(p) for p in parts}) == 1 and _rank(parts[0]) != 0

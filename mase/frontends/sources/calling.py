@@ -37,7 +37,7 @@ def call_user_code(entry: Any, args: Mapping[str, Any], source: str) -> nn.Modul
         model = entry(**args)
     except MaseError:
         raise
-    except Exception as error:  # noqa: BLE001 - the user's own code
+    except Exception as error:
         raise MaseError.of(
             f"[model] source: {source} fails with {type(error).__name__}: {error}",
             source=culprit_location(error),

@@ -35,7 +35,7 @@ def module_source(recipe: Recipe) -> Built:
             f"[model] source: there is no module {missing!r}" + ("" if ours else f", which {name} imports"),
             help="install its package, or name a file: file.py:callable" if ours else f"install {missing}",
         ) from None
-    except Exception as error:  # noqa: BLE001 - the user's own code
+    except Exception as error:
         raise _import_error(name, error) from error
     finally:
         sys.path.remove(str(Path.cwd()))
@@ -81,7 +81,7 @@ def _load(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - the user's own code
+    except Exception as error:
         del sys.modules[spec.name]
         raise _import_error(path.name, error) from error
     finally:
@@ -114,7 +114,7 @@ def _attribute(module: ModuleType, path: str) -> Any:
     value: Any = module
     for part in path.split("."):
         if not part or not hasattr(value, part):
-            known = [n for n, v in vars(value).items() if callable(v) and not n.startswith("_")]
+            known = [n for n in dir(value) if callable(getattr(value, n)) and not n.startswith("_")]
             where = getattr(value, "__name__", path)
             raise MaseError.of(f"[model] source: {where} has no {part!r}", help=did_you_mean(part, known))
         value = getattr(value, part)
