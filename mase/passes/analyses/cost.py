@@ -40,7 +40,7 @@ class Cost:
 
 @register_pass("cost")
 def cost(graph: Graph, ctx: Context, *, sizes: dict[str, int] | None = None) -> None:
-    """Annotate every node with its `Cost`, and record the totals.
+    """Annotate every node that costs anything with its `Cost`, and record the totals.
 
     With a symbolic batch the figures are those of one sample. A quantized operand counts with the
     width of its format; views move nothing; a table look-up reads the rows it needs.
@@ -63,7 +63,9 @@ def cost(graph: Graph, ctx: Context, *, sizes: dict[str, int] | None = None) -> 
     """
     values = _sizes(graph, ctx, sizes or {})
     for node in graph.nodes:
-        node.meta.set(cost_of(node, values))
+        node.meta.drop(Cost)
+        if (found := cost_of(node, values)) != Cost():
+            node.meta.set(found)
         if not is_counted(node):
             ctx.stat("not counted")
             ctx.note(f"the multiplications of {node.op.name} are not counted", node)

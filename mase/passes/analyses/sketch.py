@@ -131,13 +131,15 @@ class Sketch:
         Raises:
             ValueError: if nothing was seen.
         """
+        # More digits than are known would only fill the text of the graph.
+        quantiles = [min(max(_rounded(q, 6), self.min), self.max) for q in self.quantiles(levels)]
         return Statistics(
             count=self.count,
             min=self.min,
             max=self.max,
-            mean=self.mean,
-            variance=self.variance,
-            quantiles=dict(zip(map(str, levels), self.quantiles(levels), strict=True)),
+            mean=_rounded(self.mean, 9),
+            variance=_rounded(self.variance, 9),
+            quantiles=dict(zip(map(str, levels), quantiles, strict=True)),
             infinite=self.infinite,
         )
 
@@ -169,6 +171,10 @@ class Sketch:
         self.mean += shift * (count / total)
         self.count = total
         self.min, self.max = min(self.min, low), max(self.max, high)
+
+
+def _rounded(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
 
 
 def sketch(values: Tensor) -> Sketch:

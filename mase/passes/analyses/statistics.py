@@ -20,8 +20,8 @@ class Statistics:
         count: how many finite numbers were seen.
         min: the smallest, exactly.
         max: the largest, exactly.
-        mean: their mean, accumulated in float64.
-        variance: the mean squared distance from it (divided by ``count``).
+        mean: their mean, to nine digits.
+        variance: the mean squared distance from it (divided by ``count``), to nine digits.
         quantiles: by level as text (``"0.5"`` is the median), each within a factor of ``1 ± 2**-6`` of
             the number that sorting all of them would give.
         infinite: how many infinities were seen; they count for nothing else.

@@ -17,7 +17,7 @@ FIXED8, FIXED4 = parse_format("fixed<8,4>"), parse_format("fixed<4,3>")
 
 def costs(graph: Graph, **sizes: int) -> dict[str, Cost]:
     cost(graph, Context(graph), sizes=sizes or None)
-    return {node.name: node.meta[Cost] for node in graph.nodes}
+    return {node.name: node.meta.get(Cost) or Cost() for node in graph.nodes}
 
 
 def test_lenet5_as_published() -> None:
@@ -180,6 +180,15 @@ def test_an_op_of_ones_own_brings_one_function() -> None:
         assert costs(graph)[node.name].macs == 12
     finally:
         macs.register(Triple, macs.dispatch(object))
+
+
+def test_a_cost_that_is_gone_is_forgotten() -> None:
+    graph = mlp()
+    costs(graph)
+    assert Cost not in graph["x"].meta
+    graph["relu"].op = nn.Dropout()
+    costs(graph)
+    assert Cost not in graph["relu"].meta
 
 
 def test_totals_are_recorded_by_level() -> None:
