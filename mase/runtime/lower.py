@@ -100,7 +100,8 @@ class _Lowering:
 
     def _name(self, node: Node, value: fx.Node) -> None:
         """Give an fx node the name of its MASE node, which fx would change if it were a builtin's."""
-        value.name = node.name
+        if node.name != "self":  # what generated code calls the module
+            value.name = node.name
         value.meta["mase"] = node.name
         if node.loc:
             value.stack_trace = f'File "{node.loc.file}", line {node.loc.line}'

@@ -47,7 +47,7 @@ def conv_transpose(
     dilation: Sequence[int],
     groups: int,
 ) -> Ints:
-    """Each input element adds its multiple of the kernel to the output; weight is [in, out/groups, *kernel]."""
+    """Each input element adds its multiple of the kernel, [in, out/groups, *kernel], to the output."""
     rank = x.ndim - 2
     kernel = weight.shape[2:]
     full = [

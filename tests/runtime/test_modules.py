@@ -96,7 +96,7 @@ def test_bypass_is_the_float_op(name: str, training: bool) -> None:
 
 @EVERY
 def test_is_its_torch_class_and_says_its_op(name: str) -> None:
-    module, plain, operands = twins(name)
+    module, plain, _ = twins(name)
     if isinstance(plain, nn.Module) and name != "BatchNormInteger":
         assert isinstance(module, type(plain))
     assert list(module.state_dict()) == (list(plain.state_dict()) if isinstance(plain, nn.Module) else [])

@@ -73,8 +73,9 @@ def _target(name: str, source: Source) -> Callable[..., Any] | str:
 def _aten(name: str, source: Source) -> Callable[..., Any]:
     _, operation, overload = (*name.split("."), "default")[:3]
     packet = None if operation in _REFUSED else getattr(torch.ops.aten, operation, None)
-    if packet is None or overload not in packet.overloads():
-        known = [f"aten.{operation}.{o}" for o in packet.overloads()] if packet else []
+    overloads: list[str] = packet.overloads() if isinstance(packet, torch._ops.OpOverloadPacket) else []
+    if overload not in overloads:
+        known = [f"aten.{operation}.{o}" for o in overloads]
         raise source.error(f"unknown operator {name!r}", help=did_you_mean(name, known))
     return getattr(packet, overload)
 
