@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mase.runtime.tasks.base import Split, Task
+    from mase.runtime.training.checkpoint import Kind
 
 __all__ = ["Metrics", "TrainConfig", "evaluate", "fit", "load_checkpoint"]
 
@@ -140,14 +141,15 @@ def evaluate(
             return _measure(learner, config, split)
 
 
-def load_checkpoint(module: nn.Module, path: Path | str) -> None:
-    """Loads the weights of a Lightning checkpoint into the plain module that was trained.
+def load_checkpoint(module: nn.Module, path: Path | str, kind: Kind = "pl") -> None:
+    """Loads the weights of a checkpoint into the plain module that was trained.
 
-    In the file, every key of the module has the prefix ``model.``.
+    In a Lightning checkpoint, every key of the module has the prefix ``model.``.
 
     Args:
         module: changed in place, and only if every key fits.
         path: ``training_ckpts/best.ckpt``, for example.
+        kind: ``"pl"`` for a Lightning checkpoint, ``"pt"`` for a state dict (torch or safetensors).
 
     Raises:
         MaseError: if the file cannot be read, or listing every key that is missing, unexpected or of
@@ -155,7 +157,7 @@ def load_checkpoint(module: nn.Module, path: Path | str) -> None:
     """
     from mase.runtime.training import checkpoint
 
-    checkpoint.load_checkpoint(module, path)
+    checkpoint.load_checkpoint(module, path, kind)
 
 
 def _measure(learner: Task, config: TrainConfig, split: Split) -> Metrics:

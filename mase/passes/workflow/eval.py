@@ -7,6 +7,7 @@ from mase.passes.analyses.calibration import Split
 from mase.passes.context import Context
 from mase.passes.registry import register_pass
 from mase.passes.workflow.stages import record_metrics, stage_of
+from mase.runtime.training.config import TrainConfig
 
 __all__ = ["evaluate_graph"]
 
@@ -19,6 +20,9 @@ def evaluate_graph(
     split: Split = "test",
     task: str | None = None,
     load: str | None = None,
+    precision: str = "32-true",
+    accelerator: str = "auto",
+    devices: int | str | list[int] = "auto",
 ) -> None:
     """Measure the graph in evaluation mode, with the metrics of its task.
 
@@ -28,10 +32,14 @@ def evaluate_graph(
         split: the part of the data.
         task: what is measured; by default what the data set says.
         load: a Lightning checkpoint whose weights are used instead of the graph's.
+        precision: arithmetic of the float operations, by Lightning's names.
+        accelerator: ``"auto"``, ``"cpu"``, ``"gpu"`` or another that Lightning knows.
+        devices: how many devices, or which.
     """
     from mase.runtime.trainer import evaluate, load_checkpoint
 
     module = ctx.lower(graph)
     if load is not None:
         load_checkpoint(module, load)
-    record_metrics(ctx, evaluate(module, ctx.data, split, task or ctx.task), stage_of(graph))
+    config = TrainConfig(precision=precision, accelerator=accelerator, devices=devices)
+    record_metrics(ctx, evaluate(module, ctx.data, split, task or ctx.task, config), stage_of(graph))

@@ -20,7 +20,7 @@ from mase.runtime.training.config import TrainConfig
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Train"]
+__all__ = ["Train", "reopen"]
 
 
 @register_pass("train", requires=("float", "quantized"), needs_data=True, changes_numbers=True)
@@ -57,6 +57,17 @@ class Train(TrainConfig):
             metrics = fit(module, ctx.data, config, folder, task, identity=dumps(graph))
         write_back(module, graph)
         record_metrics(ctx, metrics, TRAINED)
+
+
+def reopen(output_dir: Path) -> None:
+    """Let the next run in a folder continue one that is over, for its result was never kept.
+
+    Args:
+        output_dir: the folder whose ``training_ckpts`` hold that run.
+    """
+    from mase.runtime.training.run_folder import RunFolder
+
+    RunFolder(output_dir / "training_ckpts").reopen()
 
 
 def _baseline(graph: Graph, ctx: Context, task: str) -> None:

@@ -1,17 +1,20 @@
-"""Reading Lightning checkpoints into plain modules, losing nothing on the way."""
+"""Reading checkpoints and state dicts into plain modules, losing nothing on the way."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError  # only its name: what torch raises for a file it refuses
-from typing import Any, cast
+from typing import Any, Literal, cast
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from mase.ir.diagnostics import MaseError
 
-__all__ = ["PREFIX", "load_checkpoint", "read_checkpoint"]
+__all__ = ["PREFIX", "Kind", "load_checkpoint", "read_checkpoint", "read_state_dict"]
+
+Kind = Literal["pl", "pt"]
+"""A Lightning checkpoint, or a state dict."""
 
 PREFIX = "model."
 """What a checkpoint puts before each key of the module: the module is the task's submodule ``model``."""
@@ -27,11 +30,11 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         MaseError: if there is no such file, it is not a checkpoint, or a key lacks the prefix.
     """
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = _torch(path)
         state = cast("dict[str, Any]", content["state_dict"])
     except FileNotFoundError as error:
         raise MaseError.of(f"no checkpoint {str(path)!r}", help="train first, or correct the path") from error
-    except (UnpicklingError, RuntimeError, LookupError, TypeError, EOFError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - torch refuses a file in as many ways as there are files
         raise MaseError.of(
             f"{str(path)!r} is not a Lightning checkpoint: {error}", help="name one of training_ckpts/*.ckpt"
         ) from error
@@ -44,18 +47,48 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     return {key.removeprefix(PREFIX): value for key, value in state.items()}
 
 
-def load_checkpoint(module: nn.Module, path: Path | str) -> None:
-    """Loads the weights of a Lightning checkpoint into the plain module that was trained.
+def read_state_dict(path: Path | str) -> dict[str, Any]:
+    """The tensors of a file that `torch.save` or safetensors wrote, by key.
+
+    Args:
+        path: a file with a state dict, or with one under ``state_dict``.
+
+    Raises:
+        MaseError: if there is no such file, or it holds no state dict.
+    """
+    try:
+        tidy = Path(path).suffix == ".safetensors"
+        content: Any = cast(Any, safetensors.torch).load_file(path) if tidy else _torch(path)
+        found = content.get("state_dict", content)
+        if not all(isinstance(value, Tensor) for value in found.values()):
+            raise TypeError("it holds more than tensors")
+        return dict(found)
+    except FileNotFoundError as error:
+        raise MaseError.of(f"no file {str(path)!r}", help="correct the path") from error
+    except Exception as error:  # noqa: BLE001 - see above
+        raise MaseError.of(
+            f"{str(path)!r} is not a state dict: {error}",
+            help="write it by torch.save(model.state_dict(), ...)",
+        ) from error
+
+
+def _torch(path: Path | str) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def load_checkpoint(module: nn.Module, path: Path | str, kind: Kind = "pl") -> None:
+    """Loads the weights of a checkpoint into the plain module that was trained.
 
     Args:
         module: changed in place, and only if every key fits.
         path: ``training_ckpts/best.ckpt``, for example.
+        kind: what the file is.
 
     Raises:
         MaseError: if the file cannot be read, or listing every key that is missing, unexpected or of
             another shape.
     """
-    state = read_checkpoint(path)
+    state = read_checkpoint(path) if kind == "pl" else read_state_dict(path)
     problems = _mismatches(module.state_dict(), state)
     if problems:
         listed = "".join(f"\n  {problem}" for problem in problems)

@@ -33,7 +33,8 @@ class TrainConfig:
         gradient_clip: largest norm of the gradient; None for no limit.
         precision: arithmetic of the float operations, by Lightning's names (`PRECISIONS`).
         fast_dev_run: run one batch (or this many) of each split and write nothing: does it run at all?
-        seed: seeds dropout and whatever else is drawn; None for 0, in a pipeline for the run's. The order of samples is the data set's own ``seed``.
+        seed: seeds dropout and whatever else is drawn; None for 0, in a pipeline for the run's. The order of
+            samples is the data set's own ``seed``.
         monitor: metric that chooses the best epoch, such as ``"val/loss"``; None for the task's own.
         patience: stop after this many epochs without a better one; None to never stop early.
         accelerator: ``"auto"``, ``"cpu"``, ``"gpu"`` or another that Lightning knows.
@@ -43,9 +44,11 @@ class TrainConfig:
         deterministic: prefer deterministic algorithms (matters on GPUs; warns where there is none).
         threads: CPU threads; None for one where a batch is little work, else as many as torch has.
         log_every_n_steps: steps between two rows of the step loss in the logs.
-        report_to: ``"tensorboard"`` or ``"none"``; a CSV log is always written.
+        report_to: ``"tensorboard"``, ``"wandb"`` (its package must be installed) or ``"none"``; a CSV log is
+            always written.
         progress: show a progress bar; None to show it where standard error is a terminal.
         resume: continue a run of the same kind that was cut off in the same folder.
+        auto_requeue: in a SLURM job, submit the job again when its time is up.
 
     Raises:
         MaseError: if a value cannot be meant, naming it and the remedy.
@@ -82,10 +85,11 @@ class TrainConfig:
     report_to: str = "tensorboard"
     progress: bool | None = None
     resume: bool = True
+    auto_requeue: bool = False
 
     def __post_init__(self) -> None:
         _one_of("precision", self.precision, PRECISIONS)
-        _one_of("report_to", self.report_to, ("tensorboard", "none"))
+        _one_of("report_to", self.report_to, ("tensorboard", "wandb", "none"))
         endless = self.max_epochs == -1 and self.max_steps == -1
         _require(not endless, "neither max_epochs nor max_steps is limited", "set one of them")
         for name in ("max_epochs", "max_steps"):

@@ -22,7 +22,7 @@ __all__ = ["Fingerprint", "fingerprint"]
 Fingerprint = dict[str, str]
 """A hash for each aspect: ``config``, ``model``, ``weights`` and ``data``."""
 
-_WITHOUT_EFFECT = {"progress", "resume", "report_to", "log_every_n_steps"}
+_WITHOUT_EFFECT = {"progress", "resume", "report_to", "log_every_n_steps", "auto_requeue"}
 
 
 def fingerprint(

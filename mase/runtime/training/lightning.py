@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, RichProgressBar
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from mase.ir.diagnostics import MaseError
 from mase.runtime.tasks.base import Task
@@ -42,6 +44,9 @@ def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder)
     loggers: list[Logger] = [CSVLogger(output_dir, name="csv")]
     if config.report_to == "tensorboard":
         loggers.append(TensorBoardLogger(output_dir, name="tensorboard"))
+    elif config.report_to == "wandb":
+        loggers.append(_wandb(output_dir))
+    if len(loggers) > 1:
         callbacks.append(LearningRateMonitor("step"))
     return _trainer(
         config,
@@ -53,6 +58,7 @@ def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder)
         gradient_clip_val=config.gradient_clip,
         log_every_n_steps=config.log_every_n_steps,
         num_sanity_val_steps=0,  # the preflight has already run the model
+        plugins=_cluster(config),
     )
 
 
@@ -63,6 +69,24 @@ def evaluator(config: TrainConfig) -> pl.Trainer:
         MaseError: if Lightning rejects the configuration on this machine.
     """
     return _trainer(config, [], logger=False, enable_checkpointing=False)
+
+
+def _wandb(output_dir: Path) -> Logger:
+    if find_spec("wandb") is None:
+        raise MaseError.of(
+            'report_to = "wandb" needs the package wandb, which is not installed',
+            help="pip install wandb, or choose tensorboard or none",
+        )
+    return WandbLogger(project="mase", name=output_dir.resolve().parent.name, save_dir=output_dir)
+
+
+def _cluster(config: TrainConfig) -> list[Any]:
+    """What tells Lightning of a SLURM job; without it, Lightning would requeue whether asked to or not."""
+    if SLURMEnvironment.detect():
+        return [SLURMEnvironment(auto_requeue=config.auto_requeue)]
+    if config.auto_requeue:
+        raise MaseError.of("auto_requeue needs a SLURM job, and this is none", help="start it with srun")
+    return []
 
 
 def _trainer(config: TrainConfig, callbacks: list[Callback], **options: Any) -> pl.Trainer:

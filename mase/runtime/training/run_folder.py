@@ -68,6 +68,15 @@ class RunFolder:
         self._write({"fingerprint": fingerprint})
         return None
 
+    def reopen(self) -> None:
+        """Makes a run that is over one that is still to be finished: `begin` then continues it at its end.
+
+        For who was cut off after the run but before keeping its result.
+        """
+        content = self._read()
+        if content.pop("metrics", None) is not None:
+            self._write(content)
+
     def finish(self, metrics: dict[str, float]) -> None:
         """Notes that the run is over, and what it reached."""
         self._write({**self._read(), "metrics": metrics})
