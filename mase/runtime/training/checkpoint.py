@@ -34,7 +34,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         state = cast("dict[str, Any]", content["state_dict"])
     except FileNotFoundError as error:
         raise MaseError.of(f"no checkpoint {str(path)!r}", help="train first, or correct the path") from error
-    except Exception as error:  # noqa: BLE001 - torch refuses a file in as many ways as there are files
+    except Exception as error:  # torch refuses a file in as many ways as there are files
         raise MaseError.of(
             f"{str(path)!r} is not a Lightning checkpoint: {error}", help="name one of training_ckpts/*.ckpt"
         ) from error
@@ -65,7 +65,7 @@ def read_state_dict(path: Path | str) -> dict[str, Any]:
         return dict(found)
     except FileNotFoundError as error:
         raise MaseError.of(f"no file {str(path)!r}", help="correct the path") from error
-    except Exception as error:  # noqa: BLE001 - see above
+    except Exception as error:
         raise MaseError.of(
             f"{str(path)!r} is not a state dict: {error}",
             help="write it by torch.save(model.state_dict(), ...)",
