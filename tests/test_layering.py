@@ -25,7 +25,14 @@ MAY_IMPORT = MappingProxyType(
         "frontends": {"frontends", "ir"},
         "passes": {"passes", "runtime", "frontends", "ir"},
         "cli": {"cli", "passes", "ir"},
-        "": {"cli", "passes", "runtime", "frontends", "ir"},  # mase/__init__.py, the public face
+        "": {
+            "",
+            "cli",
+            "passes",
+            "runtime",
+            "frontends",
+            "ir",
+        },  # mase/__init__.py and mase/api.py, the public face
     }
 )
 HEAVY = frozenset({"torch", "numpy", "onnx", "transformers", "pytorch_lightning", "torchmetrics", "sklearn"})

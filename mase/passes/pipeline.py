@@ -99,10 +99,10 @@ class Pipeline:
         console: Console | None = None,
         instruments: Sequence[Instrument] = (),
     ) -> Graph:
-        """Run the passes on a copy of ``graph``, so that a failure loses nothing.
+        """Run the passes on ``graph``, in place; if one fails, the graph is as it was before.
 
         Args:
-            graph: the graph; it stays as it is.
+            graph: the graph.
             data: the data set; that of the graph's ``[data]`` if absent.
             seed: seeds everything random.
             output_dir: the folder for files that passes write.
@@ -110,7 +110,7 @@ class Pipeline:
             instruments: who watches the run.
 
         Returns:
-            The graph that the passes made. Warnings go to the logger ``mase``.
+            The same graph. Warnings go to the logger ``mase``.
 
         Raises:
             MaseError: if something is wrong with the pipeline, the graph, the data or the result of a pass.
@@ -122,12 +122,17 @@ class Pipeline:
             >>> x = graph.add(core.Input(), type=parse_type("f32[N,4]"), name="x")
             >>> unused = graph.add(nn.Relu(), x)
             >>> graph.outputs = [graph.add(nn.Tanh(), x)]
-            >>> len(graph), len(Pipeline("dce").run(graph))
-            (3, 2)
+            >>> len(graph), len(Pipeline("dce").run(graph)), len(graph)
+            (3, 2, 2)
         """
         folder = Path(output_dir) if output_dir is not None else None
-        ctx = Context(graph.copy(), data=data, seed=seed, output_dir=folder, console=console)
-        self.run_in(ctx, instruments)
+        ctx = Context(graph, data=data, seed=seed, output_dir=folder, console=console)
+        before = graph.copy()
+        try:
+            self.run_in(ctx, instruments)
+        except BaseException:
+            graph.become(before)
+            raise
         for diagnostic in ctx.diagnostics:
             if diagnostic.severity is Severity.WARNING:
                 _LOG.warning("%s", diagnostic)

@@ -271,8 +271,17 @@ def test_warnings_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-def test_empty_pipeline_copies() -> None:
+def test_a_run_is_in_place_and_an_empty_one_changes_nothing() -> None:
     graph = loads(RECIPE)
-    result = Pipeline("").run(graph)
-    assert result == graph
-    assert result is not graph
+    assert Pipeline("").run(graph) is graph
+    assert graph == loads(RECIPE)
+    assert Pipeline("test-lower").run(graph) is graph
+    assert graph.level == "quantized"
+
+
+def test_after_a_failure_the_graph_is_as_before() -> None:
+    graph = loads(RECIPE)
+    with fails("cannot do it"):
+        Pipeline("test-lower,test-fail").run(graph)
+    assert graph == loads(RECIPE)
+    assert all(node.graph is graph for node in graph.nodes)

@@ -21,24 +21,15 @@ from mase.passes.registry import register_pass
 from mase.passes.transforms.choose_formats import Calibrate, Chooser
 from mase.passes.transforms.quantize_rules import Rule, float_op, known_roles, parse_rule
 
-__all__ = ["quantize"]
+__all__ = ["Quantize"]
 
 Rounding = Literal["half_even", "half_up", "floor"]
 Formats = dict[str, Format | None]
+_EIGHT_BITS = {"data_in": "fixed<8>", "weight": "fixed<8>"}
 
 
 @register_pass("quantize", requires=("float", "quantized"), ensures="quantized", changes_numbers=True)
-def quantize(
-    graph: Graph,
-    ctx: Context,
-    *,
-    default: dict[str, Any] | None = None,
-    rules: list[dict[str, Any]] | None = None,
-    calibrate: Calibrate = "range",
-    batches: int = 8,
-    split: Split = "train",
-    rounding: Rounding | None = None,
-) -> None:
+class Quantize:
     """Rewrite linear, convolution, matmul, arithmetic, pooling, norm and embedding ops into integer ops.
 
     Each op quantizes its operands and computes its result from them exactly. Later rules refine
@@ -47,8 +38,6 @@ def quantize(
     ``report``.
 
     Args:
-        graph: the graph.
-        ctx: the context of the run.
         default: the formats by role for every op that can be quantized; 8 bits if absent. ``f32``
             leaves a role in float. Roles are ``data_in``, ``other`` (the second operand; as
             ``data_in`` unless given), ``weight`` and ``bias`` (32 bits at the scale of the products
@@ -63,28 +52,47 @@ def quantize(
     Raises:
         MaseError: for a bad rule or format, a weight that is not finite, or absent statistics.
     """
-    base = formats_by_role(
-        {"data_in": "fixed<8>", "weight": "fixed<8>"} if default is None else default, known_roles()
-    )
-    parsed = [parse_rule(rule) for rule in rules or []]
-    _warn_of_idle_rules(parsed, graph, ctx)
-    for node in graph.nodes:
-        if quantized_op(type(float_op(node.op))):
-            _check_finite(node)
-    chooser = Chooser(graph, ctx, calibrate, batches, split)
-    plans: list[tuple[Node, QuantizedOp]] = []
-    for node in graph.nodes:
-        plan = _plan(node, base, parsed, chooser, rounding)
-        if isinstance(plan, QuantizedOp):
-            plans.append((node, plan))
-        elif plan is not None:
-            node.meta.set(NotQuantized(reason=plan))
-            ctx.stat("left in float")
-    for node, op in plans:  # only now, so that statistics were those of the graph as it came
-        node.op = op
-        node.meta.drop(NotQuantized)
-        ctx.stat("quantized")
-    graph.level = "quantized"
+
+    default: dict[str, Any] | None = None
+    rules: list[dict[str, Any]] | None = None
+    calibrate: Calibrate = "range"
+    batches: int = 8
+    split: Split = "train"
+    rounding: Rounding | None = None
+
+    def __post_init__(self) -> None:
+        # Before anything runs, so that a slip in a rule costs no time.
+        self._base()
+        self._rules()
+
+    def run(self, graph: Graph, ctx: Context) -> None:
+        """Quantize ``graph`` in place."""
+        base, rules = self._base(), self._rules()
+        _warn_of_idle_rules(rules, graph, ctx)
+        for node in graph.nodes:
+            if quantized_op(type(float_op(node.op))):
+                _check_finite(node)
+        chooser = Chooser(graph, ctx, self.calibrate, self.batches, self.split)
+        plans: list[tuple[Node, QuantizedOp]] = []
+        for node in graph.nodes:
+            plan = _plan(node, base, rules, chooser, self.rounding)
+            if isinstance(plan, QuantizedOp):
+                plans.append((node, plan))
+            elif plan is not None:
+                node.meta.set(NotQuantized(reason=plan))
+                ctx.stat("left in float")
+        for node, op in plans:  # only now, so that statistics were those of the graph as it came
+            node.op = op
+            node.meta.drop(NotQuantized)
+            ctx.stat("quantized")
+        graph.level = "quantized"
+
+    def _base(self) -> Formats:
+        default = _EIGHT_BITS if self.default is None else self.default
+        return formats_by_role(default, known_roles())
+
+    def _rules(self) -> list[Rule]:
+        return [parse_rule(rule) for rule in self.rules or []]
 
 
 def _warn_of_idle_rules(rules: list[Rule], graph: Graph, ctx: Context) -> None:

@@ -111,7 +111,7 @@ def test_sixteen_bits_are_within_a_few_steps_of_float(name: str) -> None:
     model = nn.Sequential(make()).eval()
     x = torch.randn(shape)
     graph = calibrated(mase.trace(model, (x,)), x)
-    made = Pipeline('quantize{default={data_in="fixed<16>", weight="fixed<16>"}}').run(graph)
+    made = Pipeline('quantize{default={data_in="fixed<16>", weight="fixed<16>"}}').run(graph.copy())
     [node] = made.find(QuantizedOp)
     expected, found = model(x), mase.lower(made).eval()(x)
     terms = math.prod(made.state[node.params["weight"]].shape[1:]) if "weight" in node.params else x.shape[-1]
