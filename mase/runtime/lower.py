@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx, nn
@@ -87,7 +87,7 @@ class _Lowering:
             _check_finite(node)
         self.tree = ModuleTree(self.graph.state, nodes)
         for node in nodes:  # so that no helper takes the name of a node
-            self.target._graph_namespace.create_name(node.name, None)
+            cast(Any, self.target)._graph_namespace.create_name(node.name, None)
         add_inputs(self.graph, self.target, self._name)
         for node in nodes:
             if not isinstance(node.op, core.Input):
@@ -147,17 +147,17 @@ class _Lowering:
 
 
 def _fill(template: Any, inputs: list[fx.Node]) -> Any:
-    match template:
-        case Hole(index):
-            return inputs[index]
-        case tuple() | list():
-            return type(template)(_fill(v, inputs) for v in template)
-        case dict():
-            return {k: _fill(v, inputs) for k, v in template.items()}
-        case slice():
-            return slice(*(_fill(v, inputs) for v in (template.start, template.stop, template.step)))
-        case _:
-            return template
+    if isinstance(template, Hole):
+        return inputs[template.index]
+    if isinstance(template, tuple | list):
+        sequence = cast("list[Any]", template)
+        return type(sequence)(_fill(v, inputs) for v in sequence)
+    if isinstance(template, dict):
+        return {k: _fill(v, inputs) for k, v in cast("dict[str, Any]", template).items()}
+    if isinstance(template, slice):
+        span = cast("slice[Any, Any, Any]", template)
+        return slice(*(_fill(v, inputs) for v in (span.start, span.stop, span.step)))
+    return template
 
 
 def _check_finite(node: Node) -> None:

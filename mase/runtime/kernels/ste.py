@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -57,8 +57,7 @@ def fake_quantize(x: Tensor, format: Format | str, clip_grad: bool = True) -> Te
         >>> x.grad
         tensor([1., 0.])
     """
-    apply: Any = _FakeQuantize.apply  # pyright: ignore[reportUnknownMemberType]
-    return apply(x, as_format(format), clip_grad)
+    return cast(Any, _FakeQuantize).apply(x, as_format(format), clip_grad)
 
 
 class _Round(torch.autograd.Function):
@@ -89,5 +88,4 @@ def round_straight(x: Tensor, frac: int) -> Tensor:
         >>> round_straight(torch.tensor([0.125, 0.375]), 2)
         tensor([0.0000, 0.5000])
     """
-    apply: Any = _Round.apply  # pyright: ignore[reportUnknownMemberType]
-    return apply(x, frac)
+    return cast(Any, _Round).apply(x, frac)

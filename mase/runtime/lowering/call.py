@@ -37,6 +37,8 @@ _FACTORIES = (
 _SYMBOLIC = ("sym_float", "sym_int", "sym_ite", "sym_max", "sym_min", "sym_not", "sym_sqrt", "sym_sum")
 # fmt: on
 _REFUSED = frozenset({"attrgetter", "call", "itemgetter", "methodcaller", "from_file", "setitem", "delitem"})
+_Packet: Any = type(torch.ops.aten.add)
+_Overload: Any = type(torch.ops.aten.add.Tensor)
 _CONSTANTS = (torch.dtype, torch.layout, torch.memory_format)
 
 
@@ -72,8 +74,8 @@ def _target(name: str, source: Source) -> Callable[..., Any] | str:
 
 def _aten(name: str, source: Source) -> Callable[..., Any]:
     _, operation, overload = (*name.split("."), "default")[:3]
-    packet = None if operation in _REFUSED else getattr(torch.ops.aten, operation, None)
-    overloads: list[str] = packet.overloads() if isinstance(packet, torch._ops.OpOverloadPacket) else []
+    packet: Any = None if operation in _REFUSED else getattr(torch.ops.aten, operation, None)
+    overloads: list[str] = packet.overloads() if isinstance(packet, _Packet) else []
     if overload not in overloads:
         known = [f"aten.{operation}.{o}" for o in overloads]
         raise source.error(f"unknown operator {name!r}", help=did_you_mean(name, known))
@@ -123,9 +125,9 @@ def _makes_tensor(target: Callable[..., Any] | str, kwargs: dict[str, Any]) -> b
     """Whether a call says, or without operands must be told, on which device its result lies."""
     if kwargs.get("device") is not None:
         return True
-    if not isinstance(target, torch._ops.OpOverload):
+    if not isinstance(target, _Overload):
         return target in [getattr(torch, n) for n in _FACTORIES]
-    arguments = target._schema.arguments
+    arguments = cast(Any, target)._schema.arguments
     has_device = any(a.name == "device" for a in arguments)
     return has_device and not any("Tensor" in str(a.type) for a in arguments)
 

@@ -86,7 +86,7 @@ def record_class(name: str) -> Callable[..., Any]:
     module, _, attribute = name.rpartition(".")
     if module.startswith("transformers."):
         import_module(module)
-    found: object = getattr(sys.modules.get(module), attribute, None)
+    found: Any = getattr(sys.modules.get(module), attribute, None)
     if isinstance(found, type) and (name in _KNOWN or is_dataclass(found) or _is_named_tuple(found)):
         return cast("Callable[..., Any]", found)
     raise MaseError.of(
@@ -95,5 +95,5 @@ def record_class(name: str) -> Callable[..., Any]:
     )
 
 
-def _is_named_tuple(cls: type) -> bool:
-    return issubclass(cls, tuple) and hasattr(cls, "_fields")
+def _is_named_tuple(cls: Any) -> bool:
+    return hasattr(cls, "_fields") and issubclass(cls, tuple)

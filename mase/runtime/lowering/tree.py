@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -57,7 +58,7 @@ class ModuleTree:
     def _container(self, path: str, what: str) -> nn.Module:
         module: nn.Module = self.root
         for part in path.split(".") if path else ():
-            if part not in module._modules:
+            if part not in dict(module.named_children()):
                 if module is self.root and hasattr(fx.GraphModule, part):
                     raise MaseError.of(f"{what!r}: torch.fx keeps the name {part!r} for itself")
                 module.add_module(part, nn.Module())
@@ -150,15 +151,14 @@ def register(module: nn.Module, name: str, tensor: Tensor, entry: Entry) -> None
 
 def _drop_absent(module: nn.Module, roles: set[str]) -> None:
     """Set to None the parameters and buffers, still without values, that the node does not have."""
-    for prefix, part in module.named_modules():
-        dot = "." if prefix else ""
-        for table in (part._parameters, part._buffers):
-            for name, tensor in table.items():
-                if f"{prefix}{dot}{name}" not in roles and tensor is not None and tensor.is_meta:
-                    table[name] = None
+    for key, tensor in tensors_of(module).items():
+        if key not in roles and tensor.is_meta:
+            path, _, name = key.rpartition(".")
+            setattr(module.get_submodule(path), name, None)
 
 
-def _take_over(module: nn.Module, old: nn.Module) -> None:
+def _take_over(module: Any, old: Any) -> None:
+    """Put the tensors and children of ``old`` where ``module`` has its own, or none."""
     for name, parameter in old._parameters.items():
         module._buffers.pop(name, None)
         module._parameters[name] = parameter
@@ -166,11 +166,11 @@ def _take_over(module: nn.Module, old: nn.Module) -> None:
         module._parameters.pop(name, None)
         module._buffers[name] = buffer
     module._non_persistent_buffers_set |= old._non_persistent_buffers_set
-    for name, child in old._modules.items():
+    for name, child in old.named_children():
         mine = module._modules.get(name)
-        if child is not None and mine is not None and type(child) is nn.Module:
+        if mine is not None and type(child) is nn.Module:
             _take_over(mine, child)
-        elif child is not None:
+        else:
             module.add_module(name, child)
 
 

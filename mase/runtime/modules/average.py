@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mase.ir import Fixed
 from mase.ir.ops import pool
 from mase.runtime.modules.base import QuantizedModule
-from mase.runtime.modules.elementwise import as_tuple
+from mase.runtime.modules.elementwise import as_tuple, spatial_rank
 from mase.runtime.modules.factory import arithmetic
 from mase.runtime.modules.grid import Grid, require_exact
 
@@ -58,7 +58,7 @@ class Average(QuantizedModule):
         format = self.formats["data_in"]
         if not isinstance(format, Fixed):
             return cast(Tensor, super().forward(self.quantized("data_in", input)))
-        sizes = tuple(input.shape[-_rank(self) :])
+        sizes = tuple(input.shape[-spatial_rank(self) :])
         divisor: int | None = getattr(self, "divisor_override", None)
         factor = _factor(tuple(map(tuple, self.windows(sizes))), divisor, format.width)
         exact = None if self.training else self._exact(factor)
@@ -66,7 +66,11 @@ class Average(QuantizedModule):
         low = exact is None and input.dtype in (torch.float16, torch.bfloat16)
         x = input.float() if low else input
         values = (factor.codes.double() * 2.0**-factor.frac).to(x.device, exact or x.dtype)
-        result = self.evaluate(exact, lambda q: self.sums(q) * values, {"data_in": x})
+
+        def mean(quantized: Tensor) -> Tensor:
+            return self.sums(quantized) * values
+
+        result = self.evaluate(exact, mean, {"data_in": x})
         return result.to(input.dtype) if low else result
 
     def _exact(self, factor: Factor) -> torch.dtype:
@@ -99,19 +103,15 @@ def _factor(windows: tuple[tuple[Window, ...], ...], divisor: int | None, width:
     terms = int(counts.max())
     counts = torch.full_like(counts, divisor) if divisor else counts
     frac = reciprocal_bits(width, max(terms, int(counts.max())))
-    values, place = counts.unique(return_inverse=True)
-    codes = torch.tensor([_rne_ratio(2**frac, int(n)) for n in values])[place]
-    return Factor(codes if len(values) > 1 else codes.flatten()[0], frac, terms)
+    codes = torch.tensor([_rne_ratio(2**frac, int(n)) for n in counts.flatten()]).view(counts.shape)
+    one = codes.flatten()[0]
+    return Factor(one if bool((codes == one).all()) else codes, frac, terms)
 
 
 def _rne_ratio(a: int, b: int) -> int:
     """``a / b`` rounded to an integer, ties to even."""
     quotient, rest = divmod(a, b)
     return quotient + (2 * rest > b or (2 * rest == b and quotient % 2 == 1))
-
-
-def _rank(module: QuantizedModule) -> int:
-    return cast(Any, module.op_class.base).spatial
 
 
 @arithmetic(pool.AvgPool1d, nn.AvgPool1d)
@@ -126,7 +126,7 @@ class WindowAverage(Average):
     count_include_pad: bool
 
     def op_attributes(self) -> dict[str, Any]:
-        rank = _rank(self)
+        rank = spatial_rank(self)
         return {
             "kernel": as_tuple(self.kernel_size, rank),
             "stride": as_tuple(self.stride, rank),
@@ -155,7 +155,7 @@ class WindowAverage(Average):
         return (start, end) if self.count_include_pad else (max(start, 0), min(end, size))
 
     def sums(self, x: Tensor) -> Tensor:
-        rank = _rank(self)
+        rank = spatial_rank(self)
         flat = (1,) * (2 - rank)
         kernel, stride = (flat + as_tuple(s, rank) for s in (self.kernel_size, self.stride))
         padding = (0,) * (2 - rank) + as_tuple(self.padding, rank)
@@ -172,10 +172,10 @@ class AdaptiveAverage(Average):
     output_size: Any
 
     def op_attributes(self) -> dict[str, Any]:
-        return {"output_size": as_tuple(self.output_size, _rank(self))}
+        return {"output_size": as_tuple(self.output_size, spatial_rank(self))}
 
     def windows(self, sizes: tuple[int, ...]) -> list[list[Window]]:
-        wanted = as_tuple(self.output_size, _rank(self))
+        wanted = as_tuple(self.output_size, spatial_rank(self))
         outputs = [size if out is None else out for size, out in zip(sizes, wanted, strict=True)]
         return [
             [(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
@@ -184,7 +184,7 @@ class AdaptiveAverage(Average):
 
     def sums(self, x: Tensor) -> Tensor:
         """One dimension after another, as products with matrices of zeros and ones."""
-        rank = _rank(self)
+        rank = spatial_rank(self)
         for i, windows in enumerate(self.windows(tuple(x.shape[-rank:]))):
             dim = i - rank
             if len(windows) == 1:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -112,7 +112,7 @@ class QuantizedModule(nn.Module):
         """Let the type of the result follow ``.half()`` and ``.to(dtype)`` as parameters do."""
         if self._result is not None:
             self._result = fn(torch.empty(0, dtype=self._result)).dtype
-        return super()._apply(fn, recurse)
+        return cast(Any, super())._apply(fn, recurse)
 
 
 def _no_autocast(device: torch.device) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from mase.runtime.modules.base import QuantizedModule
 from mase.runtime.modules.factory import arithmetic
 from mase.runtime.modules.grid import Grid, require_exact
 
-__all__ = ["Add", "Binary", "Embedding", "MatMul", "Mul", "Relu", "Sub", "Unary", "as_tuple"]
+__all__ = ["Add", "Binary", "Embedding", "MatMul", "Mul", "Relu", "Sub", "Unary", "as_tuple", "spatial_rank"]
 
 
 class Binary(QuantizedModule):
@@ -108,7 +108,7 @@ class MaxPool(Unary):
 
     def op_attributes(self) -> dict[str, Any]:
         own: Any = self
-        rank = self.op_class.base.spatial  # type: ignore[attr-defined]
+        rank = spatial_rank(self)
         sizes = {n: as_tuple(getattr(own, n), rank) for n in ("stride", "padding", "dilation")}
         return {"kernel": as_tuple(own.kernel_size, rank), **sizes, "ceil_mode": own.ceil_mode}
 
@@ -120,7 +120,7 @@ class AdaptiveMaxPool(Unary):
 
     def op_attributes(self) -> dict[str, Any]:
         own: Any = self
-        return {"output_size": as_tuple(own.output_size, self.op_class.base.spatial)}  # type: ignore[attr-defined]
+        return {"output_size": as_tuple(own.output_size, spatial_rank(self))}
 
 
 @arithmetic(nn_ops.Embedding, nn.Embedding)
@@ -132,13 +132,22 @@ class Embedding(QuantizedModule):
         rows = super().forward(input)
         grid = self.grid("weight")
         exact = None if self.training or grid is None else require_exact(self.op_class.name, grid)
-        return self.evaluate(exact, lambda x: x, {"weight": rows})
+        return self.evaluate(exact, _as_it_is, {"weight": rows})
 
     def op_attributes(self) -> dict[str, Any]:
         names = ("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse")
         return {name: getattr(self, name) for name in names}
 
 
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
 def as_tuple(value: Any, rank: int) -> tuple[Any, ...]:
     """A size for each spatial dimension, given one for all or one each."""
-    return tuple(value) if isinstance(value, tuple | list) else (value,) * rank
+    return tuple(cast("list[Any]", value)) if isinstance(value, tuple | list) else (value,) * rank
+
+
+def spatial_rank(module: QuantizedModule) -> int:
+    """The number of spatial dimensions of a pool."""
+    return cast(Any, module.op_class.base).spatial

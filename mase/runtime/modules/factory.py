@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from torch import nn
 
@@ -59,6 +59,6 @@ def quantized_module(
         raise MaseError.of(f"op {op.name} has no module", help="register its arithmetic")
     bases = _ARITHMETIC[op.base]
     members = {"op_class": op, "__module__": module, "__doc__": doc or f"``{op.name}`` as a module."}
-    made = type(name or op.__name__, bases, members)
+    made = cast("type[QuantizedModule]", type(name or op.__name__, bases, members))
     _MADE[op] = made
     return made
