@@ -7,7 +7,7 @@ Example:
     >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
     >>> graph = mase.trace(net, (torch.randn(2, 4),))
     >>> pipeline = mase.Pipeline('quantize{default={data_in="fixed<8,4>", weight="fixed<8,6>"}}')
-    >>> module = mase.lower(pipeline.run(graph))
+    >>> module = mase.lower(pipeline.run(graph))  # or a graph of one's own: run() changes it in place
     >>> module.get_submodule("0")
     LinearInteger(in_features=4, out_features=8, bias=True, ...)
 """

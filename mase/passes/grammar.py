@@ -157,11 +157,7 @@ class _Reader:
     def call(self) -> Call:
         start = self._skip()
         name = self._match(_NAME) or self._fail("expected the name of a pass")
-        options: dict[str, Any] = {}
-        if self._accept("{"):
-            while not self._accept("}"):
-                self._option(options)
-                self._accept(",")
+        options = self._table() if self._accept("{") else {}
         return Call(name, options, start)
 
     def value(self) -> Any:
@@ -204,8 +200,7 @@ class _Reader:
         table: dict[str, Any] = {}
         while not self._accept("}"):
             self._option(table)
-            if not self._accept(",") and not self._peek("}"):
-                self._fail("expected ',' or '}'")
+            self._accept(",")
         return table
 
     def _string(self) -> str | None:
