@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mase.cli.parser import Parser, ShowVersion
-from mase.ir.diagnostics import UsageError
+from mase.ir.diagnostics import Severity, UsageError
 
 __all__ = ["Arguments", "parse_arguments"]
 
@@ -58,6 +58,8 @@ class Arguments(argparse.Namespace):
     verify_numbers: bool
     dump_dir: Path | None
     color: Color
+    least: Severity = Severity.NOTE
+    """How bad a finding must be to be shown."""
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:

@@ -21,6 +21,7 @@ __all__ = [
     "show_metrics",
     "show_section",
     "show_stats",
+    "show_table",
     "show_timing",
 ]
 
@@ -70,14 +71,14 @@ def show_metrics(console: Console, metrics: Mapping[str, Mapping[str, float]]) -
         [name, *(_number(values[stage]) if stage in values else "" for stage in stages)]
         for name, values in metrics.items()
     ]
-    _table(console, "results", ["metric", *stages], rows)
+    show_table(console, "results", ["metric", *stages], rows)
 
 
 def show_timing(console: Console, seconds: Sequence[tuple[str, float]]) -> None:
     """Print how long each pass took."""
     total = sum(duration for _, duration in seconds) or 1.0
     rows = [[name, f"{duration:.3f}", f"{duration / total:.0%}"] for name, duration in seconds]
-    _table(console, "timing", ["pass", "seconds", "share"], [*rows, ["total", f"{total:.3f}", ""]])
+    show_table(console, "timing", ["pass", "seconds", "share"], [*rows, ["total", f"{total:.3f}", ""]])
 
 
 def show_stats(console: Console, stats: Mapping[str, Counter[str]]) -> None:
@@ -85,14 +86,15 @@ def show_stats(console: Console, stats: Mapping[str, Counter[str]]) -> None:
     rows = [
         [name, counter, str(n)] for name, counters in stats.items() for counter, n in counters.items() if n
     ]
-    _table(console, "statistics", ["pass", "counter", "count"], rows)
+    show_table(console, "statistics", ["pass", "counter", "count"], rows)
 
 
 def _number(value: float) -> str:
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.4g}"
 
 
-def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def show_table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; its first column is at the left, the others at the right."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")

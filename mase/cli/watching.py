@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mase.cli import render
 from mase.cli.arguments import Arguments
-from mase.ir.diagnostics import UsageError, did_you_mean
+from mase.ir.diagnostics import Severity, UsageError, did_you_mean
 from mase.passes import Context, Instrument, Pipeline
 from mase.passes.instruments import CheckNumbers, DumpStages, PrintDiff, PrintIR, Reproducer, Timing
 
@@ -22,16 +22,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Narrator", "Watch"]
 
+_BY_WEIGHT = (Severity.NOTE, Severity.WARNING, Severity.ERROR)
+
 
 class Narrator(Instrument):
     """Shows what passes have to say as soon as each has run.
 
     Args:
         console: where.
+        least: how bad a finding must be to be shown.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, least: Severity = Severity.NOTE) -> None:
         self._console = console
+        self._hidden = _BY_WEIGHT[: _BY_WEIGHT.index(least)]
         self._shown = 0
 
     def after_pass(self, step: Step, ctx: Context) -> None:
@@ -42,7 +46,8 @@ class Narrator(Instrument):
 
     def catch_up(self, ctx: Context) -> None:
         """Show what was not shown yet."""
-        render.show_diagnostics(self._console, ctx.diagnostics[self._shown :])
+        new = [d for d in ctx.diagnostics[self._shown :] if d.severity not in self._hidden]
+        render.show_diagnostics(self._console, new)
         self._shown = len(ctx.diagnostics)
 
 
@@ -66,7 +71,7 @@ class Watch:
         self._timing = Timing()
         self._reproducer = Reproducer((folder or temporary) / "reproducer")
         self.instruments: list[Instrument] = [
-            Narrator(console),
+            Narrator(console, args.least),
             self._reproducer,
             *_printers(args, pipeline, show),
         ]

@@ -14,7 +14,7 @@ from mase.ir.parser import Document, parse_document
 from mase.ir.printer import dumps
 from mase.ir.state import WeightFile, file_sha256
 
-__all__ = ["read_document", "save", "write_atomically"]
+__all__ = ["read_document", "read_text", "save", "write_atomically"]
 
 
 def read_document(path: str | Path) -> Document:
@@ -23,9 +23,18 @@ def read_document(path: str | Path) -> Document:
     Raises:
         MaseError: if the file cannot be read or is malformed.
     """
+    return parse_document(read_text(path), file=str(path), base_dir=Path(path).parent)
+
+
+def read_text(path: str | Path) -> str:
+    """Read a text file.
+
+    Raises:
+        MaseError: if it cannot be read, with a remedy.
+    """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise MaseError.of(f"no file {path}", help=_neighbours(path)) from None
     except IsADirectoryError:
@@ -34,7 +43,6 @@ def read_document(path: str | Path) -> Document:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise MaseError.of(f"cannot read {path}: {error}") from None
-    return parse_document(text, file=str(path), base_dir=path.parent)
 
 
 def _neighbours(path: Path) -> str | None:

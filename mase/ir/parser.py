@@ -20,7 +20,7 @@ from mase.ir.template import Template
 from mase.ir.toml_lines import LineIndex
 from mase.ir.types import NoneType, TensorType, Type, parse_type
 
-__all__ = ["Document", "loads", "parse_document"]
+__all__ = ["Document", "loads", "parse_document", "parse_toml"]
 
 # table: known keys (None: anything)
 _TABLES: dict[str, frozenset[str] | None] = {
@@ -80,13 +80,25 @@ def parse_document(text: str, *, file: str = "<text>", base_dir: Path | None = N
     Raises:
         MaseError: if the text is malformed.
     """
+    return _Reader(parse_toml(text, file), file, LineIndex(text), base_dir).document()
+
+
+def parse_toml(text: str, file: str) -> dict[str, Any]:
+    """The tables of a text.
+
+    Args:
+        text: TOML.
+        file: its name in diagnostics.
+
+    Raises:
+        MaseError: if it is malformed, with the line.
+    """
     try:
-        toml = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else max(1, text.count("\n"))
         raise MaseError.of(f"malformed TOML: {error}", at=Location(file, line)) from None
-    return _Reader(toml, file, LineIndex(text), base_dir).document()
 
 
 class _Reader:
