@@ -105,11 +105,20 @@ def _must_stay_whole(module: nn.Module) -> bool:
 
 @cache
 def _branches_on_training(cls: type[nn.Module]) -> bool:
-    """Whether ``forward`` reads ``self.training`` for more than to hand it to a dropout call."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls.forward)))
-    except (OSError, TypeError, SyntaxError):
+    """Whether a class reads ``self.training`` for more than to hand it to a dropout call."""
+    methods: dict[str, Any] = {}
+    for base in cls.__mro__[: cls.__mro__.index(nn.Module)]:
+        methods = vars(base) | methods
+    return any(_function_branches(m) for m in methods.values() if inspect.isfunction(m))
+
+
+def _function_branches(function: Any) -> bool:
+    if "training" not in function.__code__.co_names:
         return False
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return True
     harmless = {id(arg) for call in ast.walk(tree) for arg in _dropout_arguments(call)}
     return any(_reads_training(node) and id(node) not in harmless for node in ast.walk(tree))
 

@@ -1,8 +1,7 @@
 """Attribute values as plain TOML values and back, directed by the attribute's type.
 
 Formats, types and templates are strings, tuples are arrays, frozen dataclasses are tables whose
-absent keys are defaults. TOML has no null: an absent key is None, and inside an array None is the
-string ``"none"``.
+absent keys are defaults. TOML has no null: a None that is no default is the string ``"none"``.
 """
 
 from __future__ import annotations
@@ -71,9 +70,10 @@ def to_fields(value: Any) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for field in fields(value):
         item = getattr(value, field.name)
-        if item is None or item == _default(field):
+        if item == _default(field):
             continue
-        table[field.name] = float(item) if _is_float(hints[field.name]) else to_plain(item)
+        as_float = item is not None and _is_float(hints[field.name])
+        table[field.name] = float(item) if as_float else to_plain(item)
     return table
 
 
