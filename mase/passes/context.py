@@ -124,10 +124,19 @@ class Context:
         Raises:
             MaseError: if it cannot be lowered.
         """
-        from mase.ir.ops import torch as torch_ops
         from mase.runtime.lower import lower
 
-        return lower(graph, source_model=self.source_model() if graph.find(torch_ops.Module) else None)
+        return lower(graph, source_model=self.source_of(graph))
+
+    def source_of(self, graph: Graph) -> Module | None:
+        """The user's model if the graph needs it, because it holds opaque modules.
+
+        Raises:
+            MaseError: as `source_model`.
+        """
+        from mase.ir.ops import torch as torch_ops
+
+        return self.source_model() if graph.find(torch_ops.Module) else None
 
     def source_model(self) -> Module:
         """The user's model, rebuilt from ``[model]`` at the first call.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mase.ir.diagnostics import UsageError
 from mase.ir.graph import Graph
-from mase.ir.ops.torch import Module
 from mase.passes.analyses.calibration import Split, collect_sketches, weight_sketches
 from mase.passes.analyses.statistics import LEVELS, ParamStatistics
 from mase.passes.context import Context
@@ -50,7 +49,7 @@ def profile(
         ctx.data,
         batches=batches,
         split=split,
-        source_model=ctx.source_model() if graph.find(Module) else None,
+        source_model=ctx.source_of(graph),
         console=ctx.console,
     )
     for name, sketch in found.items():

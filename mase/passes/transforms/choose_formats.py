@@ -101,6 +101,7 @@ class Chooser:
                 self._ctx.data,
                 batches=self._batches,
                 split=self._split,
+                source_model=self._ctx.source_of(self._graph),
                 console=self._ctx.console,
             )
         return self._sketches[source.name]

@@ -43,7 +43,7 @@ class Quantize:
             ``data_in`` unless given), ``weight`` and ``bias`` (32 bits at the scale of the products
             unless given).
         rules: tables that select nodes by ``op`` (``nn.conv2d``), ``scope`` (a glob), ``regex`` (over
-            scopes) or ``node`` (a glob over names), and give formats by role or ``skip = true``.
+            scopes and names) or ``node`` (a glob over names), and give formats by role or ``skip = true``.
         calibrate: ``range`` for the largest range without overflow, ``mse`` for the least squared error.
         batches: how many batches to take statistics from where they are absent.
         split: the part of the data to take them from.

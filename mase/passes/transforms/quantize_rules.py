@@ -28,7 +28,7 @@ class Rule:
         text: the rule as the user wrote it, for messages.
         op: a glob over op names, with or without the dialect (``nn.conv2d``, ``conv*``).
         scope: a glob over scopes (``head.*``).
-        regex: a regular expression that a whole scope must match.
+        regex: a regular expression that a whole scope or node name must match.
         node: a glob over node names.
         skip: leave the nodes in float.
         formats: by role; None leaves that operand in float.
@@ -49,7 +49,7 @@ class Rule:
         return (
             (self.op is None or fnmatchcase(name, self.op) or fnmatchcase(short, self.op))
             and (self.scope is None or fnmatchcase(node.scope, self.scope))
-            and (self.regex is None or re.fullmatch(self.regex, node.scope) is not None)
+            and (self.regex is None or any(re.fullmatch(self.regex, n) for n in (node.scope, node.name)))
             and (self.node is None or fnmatchcase(node.name, self.node))
         )
 

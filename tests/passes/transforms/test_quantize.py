@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -280,6 +281,27 @@ def test_the_default_bias_is_at_the_scale_of_the_products_unless_it_would_overfl
 def test_rounding_for_a_whole_graph() -> None:
     graph, _ = run(f'{DEFAULT} rounding="half_up"')
     assert formats(graph, "head.0")["data_in"] == "fixed<8,4,half_up>"
+
+
+def test_calibration_runs_opaque_modules_of_the_source(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "class Odd(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        return super().forward(x.flatten(1)).sin()\n"
+        "def Net():\n"
+        "    return nn.Sequential(Odd(64, 16), nn.Linear(16, 10))\n"
+    )
+    recipe = [
+        *("mase = 1", "[model]", 'source = "net.py:Net"', 'inputs = { input = "f32[N,1,8,8]" }'),
+        *('opaque = ["0"]', "[data]", 'source = "digits"', ""),
+    ]
+    (tmp_path / "g.toml").write_text("\n".join(recipe))
+    graph = mase.load(tmp_path / "g.toml")
+    ctx = Context(graph, base_dir=tmp_path)
+    Pipeline("quantize{batches=1}").run_in(ctx)
+    assert [n.op.name for n in graph.nodes][-1] == "mase.linear_integer"
+    assert any(n.op.name == "torch.module" for n in graph.nodes)
 
 
 def test_without_statistics_or_data_it_says_what_to_do() -> None:
