@@ -1,0 +1,155 @@
+"""Where a search leaves what it found: a table on the console, and files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mase.passes.analyses.output import write_file
+from mase.passes.context import Context
+from mase.passes.workflow.searching.job import Job
+from mase.passes.workflow.searching.outcomes import Outcome
+from mase.passes.workflow.searching.panels import make_panels
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Results", "render_csv"]
+
+_ROWS = 20
+_WIDE = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What a search found.
+
+    Args:
+        job: the search.
+        outcomes: every complete trial.
+        best: the one taken.
+        reference: the metrics in float.
+    """
+
+    job: Job
+    outcomes: Sequence[Outcome]
+    best: Outcome
+    reference: Mapping[str, float]
+
+    @property
+    def front(self) -> list[Outcome]:
+        """The Pareto front, the best in the first objective first."""
+        first = self.job.objectives[0]
+        sign = -1 if first.direction == "maximize" else 1
+        return sorted((o for o in self.outcomes if o.front), key=lambda o: sign * o.metrics[first.name])
+
+    @property
+    def distinct(self) -> list[Outcome]:
+        """The front without trials that equal an earlier one in every objective; the best stays."""
+        found: dict[tuple[float, ...], Outcome] = {}
+        for each in self.front:
+            values = tuple(each.metrics[objective.name] for objective in self.job.objectives)
+            if values not in found or each.number == self.best.number:
+                found[values] = each
+        return list(found.values())
+
+    @property
+    def summary(self) -> str:
+        """What was searched, in one line."""
+        count, front = len(self.outcomes), len(self.front)
+        return f"{count} trials, {front} on the Pareto front, best is trial {self.best.number}"
+
+    def show(self, console: Console) -> None:
+        """Print the Pareto front, with the float graph to compare with.
+
+        Args:
+            console: where to.
+        """
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        if not console.is_terminal:
+            console = Console(file=console.file, width=_WIDE)  # a pipe or a log does not wrap
+        front, names = self.distinct, self.job.shown
+        table = Table(title=self.summary, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in ("trial", *names):
+            table.add_column(name, justify="right")
+        table.add_column("formats")
+        table.add_row("float", *(_short(self.reference.get(name)) for name in names), "")
+        for each in front[:_ROWS]:
+            style = "bold" if each.number == self.best.number else None
+            values = (_short(each.metrics[name]) for name in names)
+            table.add_row(str(each.number), *values, _formats(each), style=style)
+        if len(front) > _ROWS:
+            table.caption = f"and {len(front) - _ROWS} more"
+        console.print(table)
+
+    def write(self, ctx: Context, folder: str, *, write_pareto: bool) -> None:
+        """Write ``pareto.csv``, ``trials.csv``, ``pareto.html``, ``pareto.png`` and graphs of the front.
+
+        Args:
+            ctx: told of each file.
+            folder: where to, in the output folder.
+            write_pareto: whether to write the graphs.
+        """
+        from mase.passes.workflow.searching.page import render_page
+
+        job, title = self.job, f"search of {self.job.graph.name}"
+        panels = make_panels(self.outcomes, self.best, job.objectives, job.shown, self.reference)
+        page = render_page(title, self.summary, self.outcomes, self.best, job.shown, job.objectives, panels)
+        write_file(ctx, f"{folder}/pareto.csv", render_csv(self.front), "Pareto front")
+        write_file(ctx, f"{folder}/trials.csv", render_csv(self.outcomes), "every trial")
+        write_file(ctx, f"{folder}/pareto.html", page, "Pareto front, to look at")
+        if find_spec("matplotlib") is None:
+            ctx.note("no pareto.png without matplotlib", help="pip install 'mase[search]'")
+        elif panels:
+            from mase.passes.workflow.searching.raster import to_png
+
+            write_file(ctx, f"{folder}/pareto.png", to_png(title, panels), "Pareto front, drawn")
+        if write_pareto:
+            self._write_graphs(ctx, (ctx.output_dir or Path()) / folder / "pareto")
+
+    def _write_graphs(self, ctx: Context, folder: Path) -> None:
+        from mase.ir.files import save
+
+        for each in self.distinct:
+            graph = self.job.quantized(each.chosen)
+            save(graph, folder / f"trial-{each.number}.toml")
+        ctx.wrote(folder, "graphs of the Pareto front")
+
+
+def render_csv(outcomes: Sequence[Outcome]) -> str:
+    """A row for each trial with its metrics in full and its choices; the first line names the columns."""
+    if not outcomes:
+        return ""
+    metrics, dimensions = list(outcomes[0].metrics), list(outcomes[0].chosen)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", "front", "feasible", "seconds", *metrics, *dimensions])
+    for each in outcomes:
+        values = [each.metrics.get(name, "") for name in metrics]
+        flags = [str(each.front).lower(), str(each.feasible).lower(), f"{each.seconds:.3f}"]
+        writer.writerow([each.number, *flags, *values, *(each.chosen[name] for name in dimensions)])
+    return text.getvalue()
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _formats(outcome: Outcome) -> str:
+    """How often each role has each format: ``weight fixed<4> ×2 fixed<8>``."""
+    roles: dict[str, Counter[str]] = {}
+    for name, text in outcome.chosen.items():
+        roles.setdefault(name.rpartition(".")[2], Counter())[text] += 1
+    return "; ".join(
+        f"{role} {' '.join(f'{text} ×{n}' if n > 1 else text for text, n in sorted(counts.items()))}"
+        for role, counts in roles.items()
+    )
