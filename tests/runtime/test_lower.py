@@ -458,6 +458,19 @@ def test_results_stay_wide_only_for_quantizers(consumer: Op | None, wide: bool) 
     assert all(result.dtype == torch.float16 for result in half(torch.randn(2, 4).half()))
 
 
+def test_what_the_caller_sees_is_not_wide() -> None:
+    graph, x = graph_of(fc__weight=torch.randn(4, 4))
+    op, params = fixed(integer.LinearInteger), {"weight": "fc.weight"}
+    seen = graph.add(op, x, params=params, scope="fc")
+    inner = graph.add(op, x, params=params, scope="fc")
+    graph.outputs = [seen, graph.add(fixed(integer.AddInteger), seen, inner)]
+    module: Any = lower(graph).eval()
+    value = torch.randn(2, 4)
+    assert [result.dtype for result in module(value)] == [torch.float32] * 2
+    units = [module.get_submodule(n.target) for n in module.graph.nodes if n.op == "call_module"]
+    assert [getattr(unit, "unit", unit).wide for unit in units] == [False, True, False]
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 def test_every_quantized_op_lowers() -> None:
     torch.manual_seed(0)

@@ -15,6 +15,7 @@ from mase.runtime import modules as M
 from mase.runtime.kernels import encode, quantize
 from mase.runtime.modules.average import reciprocal_bits
 from mase.runtime.modules.base import QuantizedModule
+from mase.runtime.modules.grid import Grid, exact_type
 from tests.numerics import integers
 
 Ints = integers.Ints
@@ -340,6 +341,45 @@ def test_real_weights_tighten_the_bound() -> None:
     with torch.no_grad():
         module.weight.fill_(127.0)
     assert module._exact(x) == torch.float64  # the cache noticed
+
+
+def test_the_bound_of_a_transposed_convolution_is_that_of_its_fullest_channel() -> None:
+    """Four input channels in two groups: each output channel sums over two of them."""
+    module: Any = M.ConvTranspose1dInteger(
+        4, 4, 1, groups=2, bias=False, config=config(16, 0, "data_in", "weight")
+    )
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[1.0, 100.0], [1.0, 100.0], [1.0, 1.0], [1.0, 1.0]]).unsqueeze(-1))
+    module.eval()
+    x = torch.zeros(1, 4, 1)
+    assert module.rows(module.weight).sum(1).tolist() == [2, 200, 2, 2]
+    assert module._exact(x) == torch.float32
+    module.weight.data[0, 1] = 200.0
+    assert module.train().eval()._exact(x) == torch.float64
+
+
+def test_grids() -> None:
+    a, b = Grid(4, 100), Grid(6, 3)
+    assert (a.times(b), a.plus(b), b.plus(a), a.sum_of(3)) == (
+        Grid(10, 300),
+        Grid(6, 403),
+        Grid(6, 403),
+        Grid(4, 300),
+    )
+    assert (a.rounded(4), a.rounded(9), a.rounded(2), Grid(4, 99).rounded(2)) == (
+        a,
+        a,
+        Grid(2, 25),
+        Grid(2, 25),
+    )
+    assert exact_type(Grid(0, 2**24)) == torch.float32
+    assert (
+        exact_type(Grid(0, 2**24 + 1))
+        == exact_type(Grid(130, 1))
+        == exact_type(Grid(-126, 4))
+        == torch.float64
+    )
+    assert exact_type(Grid(0, 2**53 + 1)) is None
 
 
 def test_more_than_float64_is_refused() -> None:

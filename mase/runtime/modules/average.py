@@ -103,15 +103,14 @@ def _factor(windows: tuple[tuple[Window, ...], ...], divisor: int | None, width:
     terms = int(counts.max())
     counts = torch.full_like(counts, divisor) if divisor else counts
     frac = reciprocal_bits(width, max(terms, int(counts.max())))
-    codes = torch.tensor([_rne_ratio(2**frac, int(n)) for n in counts.flatten()]).view(counts.shape)
+    codes = torch.tensor([_reciprocal(int(n), frac) for n in counts.flatten()]).view(counts.shape)
     one = codes.flatten()[0]
     return Factor(one if bool((codes == one).all()) else codes, frac, terms)
 
 
-def _rne_ratio(a: int, b: int) -> int:
-    """``a / b`` rounded to an integer, ties to even."""
-    quotient, rest = divmod(a, b)
-    return quotient + (2 * rest > b or (2 * rest == b and quotient % 2 == 1))
+def _reciprocal(n: int, frac: int) -> int:
+    """``2**frac / n`` to the nearest integer; there are no ties, for a power of two divides exactly."""
+    return (2 ** (frac + 1) + n) // (2 * n)
 
 
 @arithmetic(pool.AvgPool1d, nn.AvgPool1d)
