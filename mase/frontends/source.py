@@ -6,6 +6,7 @@ A kind of source (what stands before the colon) joins with `register_source`, in
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -44,11 +45,20 @@ def build_model(recipe: Mapping[str, Any], base_dir: Path | None = None) -> nn.M
     return build(Recipe.of(recipe, base_dir)).model
 
 
+def _with_first(built: Built, input_type: str | None) -> dict[str, str]:
+    """The source's own input types, the first of them as the data set has it."""
+    types = dict(built.inputs)
+    if input_type is not None:
+        first = next(iter(types or inspect.signature(built.model.forward).parameters), None)
+        return types | ({first: input_type} if first else {})
+    return types
+
+
 def materialise(
     header: Header,
     *,
     base_dir: Path | None = None,
-    inputs: Mapping[str, str] | None = None,
+    input_type: str | None = None,
     trace: Callable[..., Graph] | None = None,
 ) -> Graph:
     """The graph of the model that a recipe names.
@@ -56,8 +66,8 @@ def materialise(
     Args:
         header: the header whose ``model`` is the recipe; the graph keeps all of it.
         base_dir: the folder that relative file names start from.
-        inputs: the types of the example inputs where neither the recipe nor the source says them,
-            such as those of the data set.
+        input_type: the type of the first input where the recipe does not say the types, such as that
+            of the data set's samples.
         trace: what captures the model, with the arguments of `mase.frontends.trace`.
 
     Raises:
@@ -72,7 +82,7 @@ def materialise(
         from mase.frontends.capture import trace
     recipe = Recipe.of(header.model, base_dir)
     built = build(recipe)
-    types = recipe.inputs or inputs or built.inputs
+    types = recipe.inputs or _with_first(built, input_type)
     if not types:
         raise MaseError.of(
             f"[model] {recipe.source} does not say which inputs it takes",
