@@ -61,6 +61,8 @@ def execute(
     pipeline: Pipeline,
     document: Document,
     output: Path | None,
+    *,
+    folder: Path | None = None,
     instruments: Sequence[Instrument] = (),
 ) -> Context:
     """Run passes on a document, show what they say, and write the result.
@@ -70,6 +72,7 @@ def execute(
         pipeline: what to run, checked.
         document: the graph or recipe.
         output: the file of the resulting graph; None if none is kept.
+        folder: where passes write; that of ``output`` if absent.
         instruments: who watches, beside those that the command line asks for.
 
     Returns:
@@ -82,7 +85,7 @@ def execute(
     from mase.cli.watching import Watch
 
     console = make_console(args.color)
-    folder = output.parent if output else None
+    folder = folder or (output.parent if output else None)
     watch = Watch(args, pipeline, folder, console)
     base = Path(document.file).parent
     ctx = Context(graph_of(document), seed=args.seed, output_dir=folder, base_dir=base, console=console)

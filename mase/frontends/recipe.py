@@ -14,7 +14,7 @@ from mase.ir.diagnostics import MaseError, did_you_mean
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Built", "Recipe", "build", "register_source"]
+__all__ = ["Built", "Recipe", "build", "register_source", "source_kinds"]
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,16 @@ def register_source(kind: str, *, options: tuple[str, ...] = ()) -> Callable[[B]
         return builder
 
     return add
+
+
+def source_kinds() -> list[str]:
+    """What may stand before the colon of a source.
+
+    Example:
+        >>> "zoo" in source_kinds()
+        True
+    """
+    return sorted(_SOURCES)
 
 
 def build(recipe: Recipe) -> Built:

@@ -1,12 +1,15 @@
 """The models that mase ships, for examples and tests; each says which inputs it takes.
 
-A model joins with `register_model` in a file of this package that `_HOMES` names.
+A model joins with `register_model` in a file of this package that `_HOMES` names. Those of third parties do
+so in a module that an entry point of the group ``mase.models`` names, or in a file that the user loads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from importlib.resources import files
 from typing import TYPE_CHECKING, TypeVar
 
@@ -53,6 +56,7 @@ def model_names() -> list[str]:
         >>> "toy" in model_names()
         True
     """
+    _load_plugins()
     return sorted({*_HOMES, *_MODELS})
 
 
@@ -71,6 +75,8 @@ def find_model(name: str) -> type[nn.Module]:
         mase.ir.diagnostics.MaseError: error: the zoo has no model 'toi'
           help: did you mean 'toy'?
     """
+    if name not in _MODELS and name not in _HOMES:
+        _load_plugins()
     if name not in _MODELS:
         if name not in _HOMES:
             raise MaseError.of(f"the zoo has no model {name!r}", help=did_you_mean(name, model_names()))
@@ -79,6 +85,12 @@ def find_model(name: str) -> type[nn.Module]:
         if attribute:
             _MODELS[name] = getattr(module, attribute)
     return _MODELS[name]
+
+
+@cache
+def _load_plugins() -> None:
+    for entry_point in entry_points(group="mase.models"):
+        entry_point.load()
 
 
 def load_pretrained(name: str, model: nn.Module) -> None:

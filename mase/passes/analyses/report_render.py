@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mase.passes.analyses.report_rows import COLUMNS, Cell, Row
@@ -89,24 +89,27 @@ def _table(title: str, names: Sequence[str], rows: Sequence[Row], totals: Row) -
     return table
 
 
-def render_csv(rows: Sequence[Row]) -> str:
-    """Every column of every node, numbers in full; the first line names the columns."""
+def render_csv(rows: Sequence[Row], columns: Iterable[str] = COLUMNS) -> str:
+    """Every column of every row, numbers in full; the first line names the columns."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
 
 
-def render_html(title: str, rows: Sequence[Row], totals: Row) -> str:
+def render_html(title: str, rows: Sequence[Row], totals: Row, columns: Iterable[str] = ()) -> str:
     """A page that needs nothing but itself.
 
     Args:
         title: what the rows are of.
         rows: the nodes.
         totals: the sums, by column.
+        columns: what to show; by default those of a report that say something.
     """
-    names = _columns(rows) + ([_WHY] if any(row[_WHY] for row in rows) else [])
+    names = list(columns)
+    if not names:
+        names = _columns(rows) + ([_WHY] if any(row[_WHY] for row in rows) else [])
     head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
     body = "\n".join(f"<tr>{''.join(map(_cell, (row[n] for n in names)))}</tr>" for row in rows)
     foot = "".join(map(_cell, ("total" if n == "node" else totals.get(n) for n in names))) if totals else ""

@@ -1,0 +1,142 @@
+"""What users can choose by name: models, data sets, tasks; asked for by command lines."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from mase.ir.diagnostics import MaseError, did_you_mean
+
+__all__ = ["Entry", "Kind", "catalog", "check_task", "data_task", "model_source"]
+
+Kind = Literal["model", "dataset", "source"]
+
+_PLANNED_TASKS = ("language_modeling", "translation")
+"""Known names whose tasks a later version brings."""
+
+_SOURCES = (
+    ("hf:NAME-OR-DIR", "a model or save_pretrained folder of Hugging Face", "transformers", ""),
+    ("torchvision:NAME", "a model of torchvision", "torchvision", "vision"),
+    ("timm:NAME", "a model of timm", "timm", "vision"),
+)
+"""Kinds of model sources with what they need: a package, and the extra of mase that brings it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that has a name.
+
+    Args:
+        name: what users write.
+        summary: a line on what it is.
+        missing: what must be installed first; empty if nothing.
+    """
+
+    name: str
+    summary: str
+    missing: str = ""
+
+
+def catalog(kind: Kind) -> list[Entry]:
+    """Everything of a kind that can be named here.
+
+    Args:
+        kind: ``model`` (of the zoo and of plugins), ``dataset``, or ``source`` (other places of models).
+
+    Example:
+        >>> [entry.name for entry in catalog("dataset")][:2]
+        ['digits', 'toy-tiny']
+    """
+    return list({"model": _models, "dataset": _datasets, "source": _sources}[kind]())
+
+
+def model_source(name: str) -> str:
+    """The ``[model] source`` that a user means by a name.
+
+    Args:
+        name: a registered model, or a source already.
+
+    Example:
+        >>> model_source("toy"), model_source("net.py:Net")
+        ('zoo:toy', 'net.py:Net')
+    """
+    return name if ":" in name else f"zoo:{name}"
+
+
+def data_task(source: str) -> str:
+    """The task that a data set is for.
+
+    Args:
+        source: its name.
+
+    Raises:
+        MaseError: if there is no such data set.
+
+    Example:
+        >>> data_task("toy-tiny")
+        'classification'
+    """
+    from mase.runtime.data import DATA
+
+    return getattr(DATA[source], "task", "classification")
+
+
+def check_task(name: str) -> None:
+    """Say so if a task is not there.
+
+    Args:
+        name: its full name.
+
+    Raises:
+        MaseError: if it is not.
+    """
+    from mase.runtime.tasks import TASKS
+
+    if name in TASKS:
+        return
+    if name in _PLANNED_TASKS:
+        raise MaseError.of(
+            f"task {name!r} is not part of this version of mase",
+            help=f"there are {', '.join(TASKS)}; a plugin can register others",
+        )
+    raise MaseError.of(f"unknown task {name!r}", help=did_you_mean(name, [*TASKS, *_PLANNED_TASKS]))
+
+
+def _models() -> Iterator[Entry]:
+    zoo: Any = import_module("mase.frontends.zoo")
+    for name in zoo.model_names():
+        yield _entry(name, lambda name=name: zoo.find_model(name))
+
+
+def _datasets() -> Iterator[Entry]:
+    from mase.runtime.data import DATA
+
+    for name in DATA:
+        yield _entry(name, lambda name=name: DATA[name])
+
+
+def _sources() -> Iterator[Entry]:
+    yield Entry("file.py:CALLABLE", "what your own file makes")
+    yield Entry("package.module:CALLABLE", "what an installed package makes")
+    known: Any = import_module("mase.frontends.recipe")
+    for name, summary, package, extra in _SOURCES:
+        if name.partition(":")[0] not in known.source_kinds():
+            yield Entry(name, summary, "a later version of mase")
+        elif find_spec(package) is None:
+            yield Entry(name, summary, f"pip install 'mase[{extra}]'" if extra else f"pip install {package}")
+        else:
+            yield Entry(name, summary)
+
+
+def _entry(name: str, find: Any) -> Entry:
+    """What a definition says of itself; one that does not load says why."""
+    try:
+        return Entry(name, (inspect.getdoc(find()) or "").partition("\n")[0])
+    except ImportError as error:
+        return Entry(name, "", f"pip install {error.name}")
+    except MaseError as error:
+        return Entry(name, "", error.diagnostics[0].message)
