@@ -382,6 +382,18 @@ def test_grids() -> None:
     assert exact_type(Grid(0, 2**53 + 1)) is None
 
 
+def test_rough_multiplication_is_not_trusted() -> None:
+    module: Any = M.Conv2dInteger(2, 2, 3, config=config(8, 0, "data_in", "weight", "bias")).eval()
+    x = torch.zeros(1, 2, 8, 8)
+    assert module._exact(x) == torch.float32
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert module._exact(x) == torch.float64
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert module._exact(x) == torch.float32
+
+
 def test_more_than_float64_is_refused() -> None:
     module = M.LinearInteger(10, 1, bias=False, config=config(32, 0, "data_in", "weight"))
     nn.init.constant_(module.weight, 2.0**31)

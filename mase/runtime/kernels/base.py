@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from mase.ir import Format, MaseError, parse_format
+from mase.runtime import native
 
 __all__ = ["Kernel", "as_format", "decode", "encode", "kernel_of", "quantize", "register_kernel"]
 
@@ -67,7 +68,9 @@ def kernel_of(format: Format) -> Kernel[Any]:
     for cls in type(format).__mro__:
         if cls in _KERNELS:
             return _KERNELS[cls]
-    raise MaseError.of(f"format {format} has no kernel", help="add one with mase.runtime.register_kernel")
+    raise MaseError.of(
+        f"format {format} has no kernel", help="add one with mase.runtime.kernels.register_kernel"
+    )
 
 
 @cache
@@ -142,4 +145,5 @@ def quantize(x: Tensor, format: Format | str) -> Tensor:
         tensor([0.1250, 7.9375,    nan])
     """
     format = as_format(format)
-    return kernel_of(format).quantize(x, format)
+    plan = native.plan_for(format, x)
+    return plan.quantize(x) if plan else kernel_of(format).quantize(x, format)

@@ -28,7 +28,7 @@ _PRECISION = {
     torch.float16: (11, -24),
 }
 # Beyond these the constant or the scale leaves the normal numbers of float32.
-_F32_WIDTH, _F32_FRACS = 22, range(-100, 127)
+_F32_WIDTH, _F32_FRAC = 22, -100
 _CODE_TYPES = (torch.int8, torch.uint8, torch.int16, torch.int32)
 
 
@@ -92,7 +92,7 @@ def _quantized(x: Tensor, format: Fixed, limits: tuple[float, float]) -> Tensor:
 
 
 def _working_type(x: Tensor, format: Fixed) -> torch.dtype:
-    small = format.width <= _F32_WIDTH and format.frac in _F32_FRACS
+    small = format.width <= _F32_WIDTH and format.frac >= _F32_FRAC
     return torch.float32 if small and x.dtype != torch.float64 else torch.float64
 
 

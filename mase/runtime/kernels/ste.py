@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from mase.ir import Format
-from mase.runtime.kernels.base import as_format, kernel_of
+from mase.runtime import native
+from mase.runtime.kernels.base import as_format, kernel_of, quantize
 from mase.runtime.kernels.fixed import round_to
 
 __all__ = ["fake_quantize", "round_straight"]
@@ -21,7 +22,7 @@ class _FakeQuantize(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, format: Format, clip_grad: bool) -> Tensor:
-        return kernel_of(format).quantize(x, format)
+        return quantize(x, format)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Format, bool], output: Tensor) -> None:
@@ -34,8 +35,13 @@ class _FakeQuantize(torch.autograd.Function):
         (gradient,) = gradients
         if ctx.clip_grad:
             (x,) = ctx.saved_tensors
-            gradient = kernel_of(ctx.format).pass_gradient(gradient, x, ctx.format)
+            gradient = _pass_gradient(gradient, x, ctx.format)
         return gradient, None, None
+
+
+def _pass_gradient(gradient: Tensor, x: Tensor, format: Format) -> Tensor:
+    plan = native.plan_for(format, x, gradient)
+    return plan.pass_gradient(gradient, x) if plan else kernel_of(format).pass_gradient(gradient, x, format)
 
 
 def fake_quantize(x: Tensor, format: Format | str, clip_grad: bool = True) -> Tensor:

@@ -115,8 +115,9 @@ class _Rules(Generic[R]):
 
 
 to_module: _Rules[Lowered] = _Rules("lowering", "to_module")
-"""What each op becomes: a module, whose parameters have the names of the op's roles and whose values do
-not matter because those of the graph replace them; or a `Function`."""
+"""What each op becomes: a `Function`; or a module, whose parameters have the names of the op's roles and
+get the graph's values. Rules run under ``torch.device("meta")``, so that building a module costs nothing; a
+tensor of a module that is no role of the op must name its device."""
 
 to_arguments: _Rules[dict[str, Any]] = _Rules("constructor arguments", "to_arguments")
 """The arguments of the torch module that a float op is: both the float op and the quantized ops made from

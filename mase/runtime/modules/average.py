@@ -21,7 +21,7 @@ from mase.ir.ops import pool
 from mase.runtime.modules.base import QuantizedModule
 from mase.runtime.modules.elementwise import as_tuple, spatial_rank
 from mase.runtime.modules.factory import arithmetic
-from mase.runtime.modules.grid import Grid, require_exact
+from mase.runtime.modules.grid import Grid, require_exact, trusted
 
 __all__ = ["Average", "reciprocal_bits"]
 
@@ -61,7 +61,7 @@ class Average(QuantizedModule):
         sizes = tuple(input.shape[-spatial_rank(self) :])
         divisor: int | None = getattr(self, "divisor_override", None)
         factor = _factor(tuple(map(tuple, self.windows(sizes))), divisor, format.width)
-        exact = None if self.training else self._exact(factor)
+        exact = None if self.training else trusted(self._exact(factor), input.device)
         # Sums need more bits than 16-bit floats have, in training too.
         low = exact is None and input.dtype in (torch.float16, torch.bfloat16)
         x = input.float() if low else input

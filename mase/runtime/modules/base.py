@@ -43,6 +43,8 @@ class QuantizedModule(nn.Module):
     wide: bool
     """Whether a result that needs float64 stays one in eval mode. Otherwise it is rounded to the type
     of the input, which hides bits from a further quantizer."""
+    clip_grad: bool
+    """Whether no gradient passes where an operand lies outside of its format's range."""
 
     def __init__(self, *args: Any, config: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,6 +57,7 @@ class QuantizedModule(nn.Module):
                     help="say every parameter, as in fixed<8,4>; only the quantize pass can choose them",
                 )
         self.wide = False
+        self.clip_grad = True
         self._result: torch.dtype | None = None
 
     # -- what it is in the IR ---------------------------------------------------------------
@@ -88,7 +91,7 @@ class QuantizedModule(nn.Module):
     def quantized(self, role: str, x: Tensor) -> Tensor:
         """An operand on its format's grid, with straight-through gradients."""
         format = self.formats[role]
-        return x if format is None else fake_quantize(x, format)
+        return x if format is None else fake_quantize(x, format, self.clip_grad)
 
     def evaluate(
         self, exact: torch.dtype | None, compute: Callable[..., Tensor], operands: Mapping[str, Tensor | None]

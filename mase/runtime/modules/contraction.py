@@ -15,7 +15,7 @@ from mase.ir.ops import nn as nn_ops
 from mase.runtime.kernels import quantize
 from mase.runtime.modules.base import QuantizedModule
 from mase.runtime.modules.factory import arithmetic
-from mase.runtime.modules.grid import Grid, align_bias, exact_type, require_exact
+from mase.runtime.modules.grid import Grid, align_bias, exact_type, require_exact, trusted
 
 __all__ = ["Contraction", "Convolution", "Linear", "TransposedConvolution"]
 
@@ -63,8 +63,8 @@ class Contraction(QuantizedModule):
         bias = bias.rounded(products.frac) if bias and self.bias is not None else Grid(products.frac, 0)
         by_format = exact_type(x, weight, bias, products.plus(bias))
         if by_format is torch.float32 or not _known(self.weight):
-            return self._trusted(by_format or torch.float64, input)
-        return self._trusted(self._by_weights(x), input)
+            return trusted(by_format or torch.float64, input.device)
+        return trusted(self._by_weights(x), input.device)
 
     def _by_weights(self, x: Grid) -> torch.dtype:
         """The type by the real weights, which is found once for each version of them."""
@@ -83,10 +83,6 @@ class Contraction(QuantizedModule):
             codes, own = _codes(self.bias, self.formats["bias"])
             bias = Grid(own, _largest(codes.abs())).rounded(products.frac)
         return require_exact(self.op_class.name, x, weight, bias, products.plus(bias))
-
-    def _trusted(self, dtype: torch.dtype, input: Tensor) -> torch.dtype:
-        """float32 only where the device multiplies float32 as such, in no faster but rougher way."""
-        return dtype if input.device.type in ("cpu", "meta") else torch.float64
 
     def train(self, mode: bool = True) -> Any:
         """Switch as any module does, and look at the weights anew."""

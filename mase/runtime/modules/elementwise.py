@@ -11,7 +11,7 @@ from mase.ir.ops import nn as nn_ops
 from mase.ir.ops import pool, tensor
 from mase.runtime.modules.base import QuantizedModule
 from mase.runtime.modules.factory import arithmetic
-from mase.runtime.modules.grid import Grid, require_exact
+from mase.runtime.modules.grid import Grid, require_exact, trusted
 
 __all__ = ["Add", "Binary", "Embedding", "MatMul", "Mul", "Relu", "Sub", "Unary", "as_tuple", "spatial_rank"]
 
@@ -78,8 +78,7 @@ class MatMul(Binary):
 
     def _exact(self, data_in: Tensor) -> torch.dtype | None:
         dtype = super()._exact(data_in)
-        # Other devices multiply float32 in faster but rougher ways.
-        return dtype if dtype is None or data_in.device.type in ("cpu", "meta") else torch.float64
+        return dtype and trusted(dtype, data_in.device)
 
 
 class Unary(QuantizedModule):

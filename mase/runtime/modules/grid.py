@@ -7,6 +7,7 @@ of fixed-point numbers whose absolute values sum to no more than that, in whatev
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 from mase.ir import Fixed, Format, MaseError
 from mase.runtime.kernels.ste import round_straight
 
-__all__ = ["Grid", "align_bias", "exact_type", "require_exact"]
+__all__ = ["Grid", "align_bias", "exact_type", "require_exact", "trusted"]
 
 _BITS = {torch.float32: (24, 126), torch.float64: (53, 1000)}
 
@@ -73,6 +74,18 @@ def exact_type(*grids: Grid) -> torch.dtype | None:
         if all(g.fits(dtype) for g in grids):
             return dtype
     return None
+
+
+def trusted(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """``dtype``, or float64 where ``device`` may multiply float32 matrices in a faster but rougher way.
+
+    GPUs convolve by transforms whose intermediate numbers are no integers, and may round operands to
+    TF32; a CPU rounds them to bfloat16 if `torch.set_float32_matmul_precision` allows it.
+    """
+    backends = cast(Any, torch.backends)
+    settings = {backends.fp32_precision, backends.mkldnn.conv.fp32_precision}
+    plain = torch.get_float32_matmul_precision() == "highest" and settings <= {"none", "ieee"}
+    return dtype if plain and device.type in ("cpu", "meta") else torch.float64
 
 
 def require_exact(what: str, *grids: Grid) -> torch.dtype:
