@@ -80,6 +80,16 @@ class Arguments:
             label = "_".join([root, *(_word(k) for k in keys)])
             yield Argument(label, root + nested if nested else "", leaf, (name, i))
 
+    def tensor_arguments(self) -> dict[str, Any]:
+        """What a lowered graph takes, by keyword: the arguments that hold tensors, without the others."""
+        roots = dict.fromkeys(place[0] for place in (a.place for a in self.tensors))
+        given: dict[str, Any] = {}
+        for name in roots:
+            value = self._bound.arguments[name]
+            variable = self._signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+            given |= value if variable else {name: value}
+        return given
+
     def rebuild(self, tensors: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and keyword arguments with other values in place of the tensors."""
         given = {a.place: value for a, value in zip(self.tensors, tensors, strict=True)}

@@ -170,7 +170,7 @@ class _Attempt:
         graph = Graph(self.name or type(self.model).__name__)
         declare_weights(graph.state, self.model)
         if self.tracer == "fx":
-            traced = trace_symbolic(self.model, self.arguments, self.dynamic, leaves)
+            traced = trace_symbolic(self.model, self.arguments, self.dynamic, leaves, self.rules)
         else:
             traced = trace_exported(self.model, self.arguments, self.dynamic, leaves, self.rules)
         dims, fixed = self.dynamic.dims(traced.inputs())
@@ -183,6 +183,8 @@ class _Attempt:
 
     def _check_fixed(self, fixed: list[str]) -> None:
         """Sizes that were to be symbolic: an error if the user named them, else a note."""
+        if self.dynamic.remark:
+            self._note(self.dynamic.remark)
         for text in fixed:
             message = f"input {text}, for the model works with no other size"
             if self.dynamic.asked:
@@ -193,7 +195,7 @@ class _Attempt:
         """Keep the module that hinders the trace whole, or say that it cannot be traced."""
         leaves = find_leaves(self.model, self.opaque)
         path = culprit(error, self.model, [p for p, leaf in leaves.items() if leaf.op is None], self.rules)
-        if path is None or self.tracer == "fx":
+        if path is None:
             raise self._failure(path, error) from error
         try:
             self.rules[path] = result_by_example(self.model, path, *self.arguments.rebuild(self._examples()))

@@ -42,11 +42,14 @@ class Dynamic:
     def __init__(self, arguments: Arguments, wanted: DynamicShapes | None = None) -> None:
         self._arguments = arguments.tensors
         self.asked = wanted is not None
+        self.remark: str | None = None
         self.names: dict[str, dict[int, str]] = self._default() if wanted is None else self._checked(wanted)
 
     def _default(self) -> dict[str, dict[int, str]]:
         sizes = {a.name: a.value.shape[0] for a in self._arguments if a.value.dim()}
         batch = next(iter(sizes.values()), 1)
+        if batch == 1:
+            self.remark = "the example has a batch of 1, so the graph works with no other; give it 2 or more"
         return {name: {0: BATCH} for name, size in sizes.items() if size == batch > 1}
 
     def _checked(self, wanted: DynamicShapes) -> dict[str, dict[int, str]]:
@@ -75,7 +78,7 @@ class Dynamic:
         for argument, value in zip(self._arguments, values, strict=True):
             for d, name in self.names.get(argument.name, {}).items():
                 size = value.shape[d]
-                if not isinstance(size, torch.SymInt):
+                if not isinstance(size, torch.SymInt) or symbol_text(size).isdigit():
                     fixed.append(f"{argument.name}: dimension {d} is {size}")
                 elif is_plain_symbol(size):
                     names.setdefault(symbol_text(size), name)

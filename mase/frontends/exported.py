@@ -162,6 +162,7 @@ class _Builder:
         site = self._session.site(index)
         args, kwargs = site.bind(tensors, sizes)
         if site.leaf is None:
+            node.name = "attention"
             return [self._importer.call(node, site.path, args, kwargs, node.meta["val"][0])]
         made = self._importer.module(node, site.path, site.leaf, args, kwargs, self._type(node, site.layout))
         used = [user.args[1] for user in node.users]

@@ -10,6 +10,7 @@ from torch import fx, nn
 
 __all__ = [
     "argument_names",
+    "gives_alias",
     "has_random_result",
     "is_operator",
     "is_plain_symbol",
@@ -52,6 +53,11 @@ def overwrites_first(target: Any) -> bool:
 def argument_names(target: Any) -> list[str]:
     """The names of an operator's arguments."""
     return [a.name for a in target._schema.arguments]
+
+
+def gives_alias(target: Any) -> bool:
+    """Whether an operator's result may share memory with its first operand."""
+    return is_operator(target) and any(r.alias_info is not None for r in target._schema.returns)
 
 
 def has_random_result(target: Any) -> bool:

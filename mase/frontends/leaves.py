@@ -32,7 +32,9 @@ _COMPOSITE = (
     nn.TransformerDecoderLayer,
 )
 _INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
-_FOLLOWS_MODE = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d"})
+_FOLLOWS_MODE = frozenset(
+    {"dropout", "dropout1d", "dropout2d", "dropout3d", "scaled_dot_product_attention", "batch_norm"}
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _must_stay_whole(module: nn.Module) -> bool:
 
 @cache
 def _branches_on_training(cls: type[nn.Module]) -> bool:
-    """Whether a class reads ``self.training`` for more than to hand it to a dropout call."""
+    """Whether a class reads ``self.training`` for more than to hand it to calls of dropout and the like."""
     methods: dict[str, Any] = {}
     for base in cls.__mro__[: cls.__mro__.index(nn.Module)]:
         methods = vars(base) | methods
@@ -119,7 +121,7 @@ def _function_branches(function: Any) -> bool:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         return True
-    harmless = {id(arg) for call in ast.walk(tree) for arg in _dropout_arguments(call)}
+    harmless = {id(part) for call in ast.walk(tree) for part in _within_units(call)}
     return any(_reads_training(node) and id(node) not in harmless for node in ast.walk(tree))
 
 
@@ -127,10 +129,11 @@ def _reads_training(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == "training" and ast.unparse(node.value) == "self"
 
 
-def _dropout_arguments(node: ast.AST) -> Iterator[ast.expr]:
+def _within_units(node: ast.AST) -> Iterator[ast.AST]:
+    """What the arguments of a call consist of that becomes an op with a mode of its own."""
     if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _FOLLOWS_MODE:
-        yield from node.args
-        yield from (keyword.value for keyword in node.keywords)
+        for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
+            yield from ast.walk(argument)
 
 
 def bind_operands(leaf: Leaf, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | None:

@@ -18,6 +18,7 @@ from mase.frontends.internals import shares_storage
 from mase.frontends.layout import flatten
 from mase.frontends.leaves import Leaf, module_op
 from mase.frontends.names import call_target
+from mase.frontends.session import ShapeRule
 from mase.frontends.weights import add_constant
 from mase.ir.graph import Node
 from mase.ir.ops import core
@@ -62,11 +63,31 @@ class _Tracer(fx.Tracer):
 
 
 class _Shapes(fx.Interpreter):
-    """Runs a traced graph on fake tensors and notes what each node gives."""
+    """Runs a traced graph and notes what each node gives; some modules' results are known by example."""
+
+    def __init__(self, module: fx.GraphModule, rules: Mapping[str, ShapeRule]) -> None:
+        super().__init__(module)
+        self._rules = rules
+
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
+        rule = self._rules.get(str(target).removeprefix("model."))
+        return rule(*args, **kwargs) if rule else super().call_module(target, args, kwargs)
 
     def run_node(self, n: fx.Node) -> Any:
         n.meta["val"] = super().run_node(n)
         return n.meta["val"]
+
+
+class _Runner(nn.Module):
+    """Lets ``functional_call`` put fake weights in the place of the real ones, which stay as they are."""
+
+    def __init__(self, module: fx.GraphModule, rules: Mapping[str, ShapeRule]) -> None:
+        super().__init__()
+        self.module = module
+        self.rules = rules
+
+    def forward(self, *inputs: Any) -> Any:
+        return _Shapes(self.module, self.rules).run(*inputs)
 
 
 class Symbolic:
@@ -186,14 +207,22 @@ def _fake_inputs(mode: FakeTensorMode, arguments: Arguments, dynamic: Dynamic) -
 
 
 def trace_symbolic(
-    model: nn.Module, arguments: Arguments, dynamic: Dynamic, leaves: Mapping[str, Leaf]
+    model: nn.Module,
+    arguments: Arguments,
+    dynamic: Dynamic,
+    leaves: Mapping[str, Leaf],
+    rules: Mapping[str, ShapeRule],
 ) -> Symbolic:
     """Trace ``model``, in whatever mode it is in, and run the trace on fake tensors for its types."""
     root = _Flat(model, arguments)
     graph = _Tracer(leaves).trace(root)
     mode = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
     fakes = _fake_inputs(mode, arguments, dynamic)
+    runner = _Runner(fx.GraphModule(root, graph), rules)
+    weights: dict[str, torch.Tensor] = {
+        k: mode.from_tensor(v) for k, v in (*runner.named_parameters(), *runner.named_buffers())
+    }
     with mode, torch.no_grad():
-        _Shapes(fx.GraphModule(root, graph)).run(*fakes)
+        torch.func.functional_call(runner, weights, tuple(fakes))
     graph.eliminate_dead_code()
     return Symbolic(root, graph, fakes, leaves)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mase.frontends.arguments import Arguments
 from mase.frontends.capture import Capture, capture
 from mase.frontends.layout import flatten
 from mase.ir import Graph
@@ -30,6 +31,11 @@ def assert_same(expected: Any, found: Any) -> None:
     for x, y in zip(a, b, strict=True):
         assert x.dtype == y.dtype
         assert torch.equal(torch.nan_to_num(x), torch.nan_to_num(y))
+
+
+def taken(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a graph of the model takes of the model's arguments."""
+    return Arguments(model, args, kwargs).tensor_arguments()
 
 
 def run(module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], *, train: bool = False) -> Any:
@@ -70,10 +76,14 @@ def check(
     assert loads(dumps(graph)) == graph
     lowered = lower(graph, source_model=model)
     for each_args, each_kwargs in [(args, kwargs), *others]:
-        assert_same(run(model, each_args, each_kwargs), run(lowered, each_args, each_kwargs))
+        assert_same(
+            run(model, each_args, each_kwargs), run(lowered, (), taken(model, each_args, each_kwargs))
+        )
     assert set(lowered.state_dict()) == set(model.state_dict())
     if train:
-        assert_same(run(model, args, kwargs, train=True), run(lowered, args, kwargs, train=True))
+        assert_same(
+            run(model, args, kwargs, train=True), run(lowered, (), taken(model, args, kwargs), train=True)
+        )
         _assert_same_training(model, lowered, args, kwargs)
     return made
 
@@ -83,11 +93,12 @@ def _assert_same_training(
 ) -> None:
     """One step leaves the same gradients and buffers in both."""
     states: list[dict[str, torch.Tensor]] = []
-    for module in (model, lowered):
+    calls = ((model, args, kwargs), (lowered, (), taken(model, args, kwargs)))
+    for module, given, named in calls:
         module = copy.deepcopy(module).train()
         with torch.random.fork_rng():
             torch.manual_seed(3)
-            leaves, _ = flatten(module(*copy.deepcopy(tuple(args)), **copy.deepcopy(dict(kwargs))))
+            leaves, _ = flatten(module(*copy.deepcopy(tuple(given)), **copy.deepcopy(dict(named))))
         losses = [x.sum() for x in leaves if x.requires_grad]
         if losses:
             torch.stack(losses).sum().backward()

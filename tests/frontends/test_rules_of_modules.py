@@ -105,7 +105,9 @@ def test_other_modules_come_apart_into_calls(module: nn.Module, shape: tuple[int
     assert "torch.module" not in ops_of(made.graph)
 
 
-@pytest.mark.parametrize("module", [nn.AlphaDropout(0.2), nn.RReLU(), nn.InstanceNorm1d(4, track_running_stats=True)])
+@pytest.mark.parametrize(
+    "module", [nn.AlphaDropout(0.2), nn.RReLU(), nn.InstanceNorm1d(4, track_running_stats=True)]
+)
 def test_what_branches_on_training_stays_whole(module: nn.Module) -> None:
     made = check(nn.Sequential(module), (torch.randn(LINE),))
     assert ops_of(made.graph) == ["torch.module"]

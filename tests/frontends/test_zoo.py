@@ -1,0 +1,48 @@
+"""Every model of the zoo materialises, runs and round-trips."""
+
+import pytest
+import torch
+
+from mase.frontends.source import build_model, materialise
+from mase.frontends.zoo import find_model, model_names, register_model
+from mase.ir import Header
+from mase.ir.printer import dumps
+from mase.ir.text import loads
+from mase.ir.verify import verify
+from mase.runtime.lower import lower
+
+
+@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("tracer", ["export", "fx"])
+def test_materialises(name: str, tracer: str) -> None:
+    graph = materialise(Header(model={"source": f"zoo:{name}", "tracer": tracer}))
+    verify(graph)
+    assert graph.name == name
+    assert loads(dumps(graph)) == graph
+    assert not [n for n in graph.nodes if n.op.name == "torch.module"]
+    model = build_model(graph.header.model).eval()
+    shape = [7, *(d for d in graph.inputs[0].tensor_type.shape[1:] if isinstance(d, int))]
+    x = torch.randn(shape)
+    assert torch.equal(lower(graph).eval()(x), model(x))
+
+
+def test_toy_manual_keeps_its_formats() -> None:
+    config = {"fc2": {"data_in": "fixed<6,3>", "weight": "fixed<4,3>"}}
+    graph = materialise(Header(model={"source": "zoo:toy-manual", "args": {"hidden": 8, "config": config}}))
+    assert graph.level == "quantized"
+    assert [str(graph[f"fc{i}"].op.weight) for i in (1, 2, 3)] == ["fixed<8,6>", "fixed<4,3>", "fixed<8,6>"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "most"), [("digits-cnn", 40_000), ("digits-mlp", 20_000), ("toy-tiny", 20)])
+def test_sizes(name: str, most: int) -> None:
+    assert sum(p.numel() for p in find_model(name)().parameters()) <= most
+
+
+def test_a_model_of_ones_own() -> None:
+    @register_model("test-affine", inputs={"x": "f32[N,3]"})
+    class Affine(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * x + 1
+
+    assert "test-affine" in model_names()
+    assert str(materialise(Header(model={"source": "zoo:test-affine"})).outputs[0].type) == "f32[N,3]"
