@@ -1,0 +1,62 @@
+/* Fixed point. Adding `magic` rounds to the grid: see mase/runtime/kernels/fixed.py, which this repeats. */
+#include "mase.h"
+
+struct fixed {
+    float low, high; /* bounds of the format */
+    double magic, step;
+    int32_t rounding;
+    int32_t wide; /* whether float32 is too narrow to round in */
+};
+
+#define ROUND(name, type) \
+    INLINE type name(type x, type magic, type step, int rounding) \
+    { \
+        type nearest = (x + magic) - magic; \
+        if (rounding == HALF_EVEN) return nearest; \
+        type below = nearest - step * (type)(nearest > x); \
+        if (rounding == FLOOR) return below; \
+        return below + step * (type)(x - below >= step / 2); \
+    }
+ROUND(round_narrow, float)
+ROUND(round_wide, double)
+
+INLINE float clamp(float x, float low, float high)
+{
+    x = x < low ? low : x; /* NaN stays */
+    return x > high ? high : x;
+}
+
+INLINE void narrow(const float *x, float *y, int64_t n, int threads, const struct fixed *p, int rounding)
+{
+    const float low = p->low, high = p->high, magic = (float)p->magic, step = (float)p->step;
+    EACH(i, n) y[i] = round_narrow(clamp(x[i], low, high), magic, step, rounding);
+}
+
+INLINE void wide(const float *x, float *y, int64_t n, int threads, const struct fixed *p, int rounding)
+{
+    const float low = p->low, high = p->high;
+    const double magic = p->magic, step = p->step;
+    EACH(i, n) y[i] = (float)round_wide(clamp(x[i], low, high), magic, step, rounding);
+}
+
+FORWARD(mase_fixed)
+{
+    const struct fixed *f = p;
+    const int64_t n = rows * columns;
+    /* The rounding is a constant in each branch, so that each loop is compiled without a test. */
+    switch (f->rounding + 3 * f->wide) {
+    case HALF_EVEN: narrow(x, y, n, threads, f, HALF_EVEN); break;
+    case HALF_UP: narrow(x, y, n, threads, f, HALF_UP); break;
+    case FLOOR: narrow(x, y, n, threads, f, FLOOR); break;
+    case 3 + HALF_EVEN: wide(x, y, n, threads, f, HALF_EVEN); break;
+    case 3 + HALF_UP: wide(x, y, n, threads, f, HALF_UP); break;
+    case 3 + FLOOR: wide(x, y, n, threads, f, FLOOR); break;
+    }
+}
+
+BACKWARD(mase_fixed_backward)
+{
+    const struct fixed *f = p;
+    const float low = f->low, high = f->high;
+    EACH(i, rows * columns) y[i] = (x[i] < low) | (x[i] > high) ? 0.0f : g[i];
+}
