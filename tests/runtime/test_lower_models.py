@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 
 import mase
 from mase.frontends.capture import trace
+from mase.runtime import modules as M
 from mase.runtime.lower import lower, write_back
 
 S = nn.Sequential
@@ -133,6 +134,7 @@ def equal(a: Any, b: Any) -> bool:
     return left == right and all(torch.equal(x, y) for x, y in zip(xs, ys, strict=True))
 
 
+@pytest.mark.filterwarnings("ignore:The tensor attributes")  # of an LSTM
 @pytest.mark.filterwarnings("ignore::mase.frontends.capture.CaptureWarning", "ignore:Using padding='same'")
 @pytest.mark.parametrize("name", MODELS)
 def test_is_the_model(name: str) -> None:
@@ -296,3 +298,36 @@ def test_language_models(name: str) -> None:
             assert all(torch.equal(a.keys, b.keys) and torch.equal(a.values, b.values) for a, b in layers)
         for (key, mine), (_, other) in zip(lowered.named_parameters(), model.named_parameters(), strict=True):
             assert torch.allclose(mine.grad, other.grad, rtol=1e-4, atol=1e-5), key
+
+
+class Quantized(nn.Module):
+    """A model that its user wrote with integer modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = {"data_in": "fixed<8,4>", "weight": "fixed<8,6>", "bias": "fixed<8,6>"}
+        pair = {"data_in": "fixed<8,4>", "other": "fixed<8,4>"}
+        self.conv = M.Conv2dInteger(4, 4, 3, padding="same", config=layer)
+        self.norm = M.BatchNormInteger(4, config=layer)
+        self.relu = M.ReluInteger(config={"data_in": "fixed<8,4>"})
+        self.pool = M.AdaptiveAvgPool2dInteger(2, config={"data_in": "fixed<8,4>"})
+        self.head = M.LinearInteger(16, 3, config=layer)
+        self.table = M.EmbeddingInteger(5, 3, config={"weight": "fixed<8,6>"})
+        self.add, self.product = M.AddInteger(config=pair), M.MatmulInteger(config=pair)
+
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
+        y = self.head(self.pool(self.relu(self.norm(self.conv(x)))).flatten(1))
+        return self.product(self.add(y, self.table(index)), y.transpose(0, 1))
+
+
+def test_a_model_of_integer_modules_is_captured_as_what_it_is() -> None:
+    torch.manual_seed(0)
+    model = Quantized()
+    graph = trace(model, (torch.randn(2, 4, 8, 8), torch.tensor([1, 4])))
+    ops = {n.scope: n.op for n in graph.nodes if n.op.level == "quantized"}
+    assert ops == {name: module.mase_op for name, module in model.named_children()}
+    lowered = lower(graph)
+    assert list(lowered.state_dict()) == list(model.state_dict())
+    x, index = torch.randn(3, 4, 8, 8), torch.tensor([0, 1, 4])
+    for training in (True, False):
+        assert torch.equal(lowered.train(training)(x, index), model.train(training)(x, index))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -10,53 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mase.ir import Fixed, MaseError
+from mase.ir import Fixed
 from mase.runtime import modules as M
-from mase.runtime.kernels import encode, quantize
-from mase.runtime.modules.average import reciprocal_bits
-from mase.runtime.modules.base import QuantizedModule
-from mase.runtime.modules.grid import Grid, exact_type
+from mase.runtime.kernels import quantize
 from tests.numerics import integers
-
-Ints = integers.Ints
-
-
-def config(width: int, frac: int, *roles: str) -> dict[str, Any]:
-    return {role: f"fixed<{width},{frac + i}>" for i, role in enumerate(roles)}
-
-
-def ties(*shape: int, format: Fixed, seed: int = 0) -> Tensor:
-    """Values half of which lie exactly between two numbers of the format, some beyond its bounds."""
-    generator = torch.manual_seed(seed)
-    codes = torch.randint(2 * format.code_min - 5, 2 * format.code_max + 6, shape, generator=generator)
-    return (codes.double() * format.step / 2).float()
-
-
-def codes(x: Tensor, format: Any) -> Ints:
-    return encode(x, format).numpy().astype(np.int64)
-
-
-def run(module: QuantizedModule, *operands: Tensor) -> Tensor:
-    with torch.no_grad():
-        return module.eval()(*operands)
-
-
-def check(module: QuantizedModule, operands: tuple[Tensor, ...], expected: Ints, frac: int) -> Tensor:
-    """The module's result is the oracle's, as it is and rounded to float32."""
-    exact = torch.from_numpy(expected).double() * 2.0**-frac
-    result = run(module, *operands)
-    assert result.dtype == torch.float32
-    assert torch.equal(result, exact.float())
-    wide = copy.deepcopy(module)
-    wide.wide = True
-    assert torch.equal(run(wide, *operands).double(), exact)
-    return result
-
-
-def fill(module: nn.Module, formats: dict[str, Any]) -> None:
-    """Give a layer parameters on ties."""
-    for i, (name, parameter) in enumerate(module.named_parameters()):
-        parameter.data = ties(*parameter.shape, format=formats[name], seed=i + 7)
+from tests.runtime.exact import WIDTHS, Ints, check, codes, config, fill, run, ties
 
 
 def layer_case(module: Any, x_shape: tuple[int, ...]) -> tuple[Tensor, Ints, Ints, Any, int]:
@@ -74,9 +31,6 @@ def layer_case(module: Any, x_shape: tuple[int, ...]) -> tuple[Tensor, Ints, Int
         )
     weight = codes(module.weight.detach(), formats["weight"])
     return x, codes(x, formats["data_in"]), weight, bias, frac
-
-
-WIDTHS = pytest.mark.parametrize("width", [4, 8, 12, 16])
 
 
 @WIDTHS
@@ -213,89 +167,6 @@ def test_max_pool_pads_with_nothing() -> None:
     assert torch.equal(run(module, x), nn.MaxPool2d(3, 2, 1)(quantize(x, "fixed<8,4>")))
 
 
-POOLS: list[dict[str, Any]] = [
-    {"kernel_size": 2},
-    {"kernel_size": 3, "stride": 2},
-    {"kernel_size": 3, "stride": 2, "padding": 1},
-    {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False},
-    {"kernel_size": 3, "stride": 2, "ceil_mode": True},
-    {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True},
-    {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False},
-    {"kernel_size": 2, "stride": 3, "ceil_mode": True},
-]
-
-
-def _expected_average(x: Tensor, c: Ints, windows: Any, divisor: int | None, width: int) -> tuple[Ints, int]:
-    counts = np.ones(1, np.int64)
-    for line in windows:
-        counts = np.multiply.outer(counts, np.array([e - s for s, e in line]))
-    counts = counts[0]
-    terms = int(counts.max())
-    if divisor:
-        counts = np.full_like(counts, divisor)
-    frac = reciprocal_bits(width, max(terms, divisor or 0))
-    factors = np.vectorize(lambda n: integers.rne_ratio(2**frac, int(n)))(counts)
-    return integers.pool_sum(c, windows) * factors, frac
-
-
-@pytest.mark.parametrize("width", [4, 8, 16])
-@pytest.mark.parametrize("arguments", POOLS, ids=str)
-@pytest.mark.parametrize(("rank", "divisor"), [(1, None), (2, None), (2, 5)])
-def test_average_pool(rank: int, divisor: int | None, arguments: dict[str, Any], width: int) -> None:
-    override = {"divisor_override": divisor} if divisor else {}
-    formats = config(width, 3, "data_in")
-    module = (M.AvgPool1dInteger, M.AvgPool2dInteger)[rank - 1](**arguments, **override, config=formats)
-    plain = (nn.AvgPool1d, nn.AvgPool2d)[rank - 1](**arguments, **override)
-    format = Fixed(width, 3)
-    x = ties(2, 3, *(9, 7)[:rank], format=format)
-    c = codes(x, format)
-    k, s, p = (arguments.get(n, d) for n, d in (("kernel_size", 2), ("stride", None), ("padding", 0)))
-    outputs = plain(x).shape[2:]
-    windows = []
-    for size, n in zip(x.shape[2:], outputs, strict=True):
-        spans = [(i * (s or k) - p, min(i * (s or k) - p + k, size + p)) for i in range(n)]
-        clip = arguments.get("count_include_pad", True)
-        windows.append(spans if clip else [(max(a, 0), min(b, size)) for a, b in spans])
-    expected, frac = _expected_average(x, c, windows, divisor, width)
-    result = check(module, (x,), expected, 3 + frac)
-    on_grid = torch.from_numpy(c).float() / 8
-    assert torch.allclose(result, plain(on_grid), atol=format.step / 2, rtol=0)
-
-
-@pytest.mark.parametrize("width", [4, 8, 16])
-@pytest.mark.parametrize("size", [1, 3, (2, 5), (None, 4), (9, 7)])
-def test_adaptive_average_pool(size: Any, width: int) -> None:
-    format = Fixed(width, 3)
-    x = ties(2, 3, 9, 7, format=format)
-    c = codes(x, format)
-    module = M.AdaptiveAvgPool2dInteger(size, config=config(width, 3, "data_in"))
-    plain = nn.AdaptiveAvgPool2d(size)
-    outputs = plain(x).shape[2:]
-    windows = [
-        [(i * n // out, -(-(i + 1) * n // out)) for i in range(out)]
-        for n, out in zip(x.shape[2:], outputs, strict=True)
-    ]
-    expected, frac = _expected_average(x, c, windows, None, width)
-    result = check(module, (x,), expected, 3 + frac)
-    assert torch.allclose(result, plain(torch.from_numpy(c).float() / 8), atol=format.step / 2, rtol=0)
-
-
-def test_adaptive_average_pool_of_lines() -> None:
-    module = M.AdaptiveAvgPool1dInteger(3, config={"data_in": "fixed<8,4>"})
-    x = torch.randn(2, 3, 7)
-    assert torch.allclose(run(module, x), nn.AdaptiveAvgPool1d(3)(quantize(x, "fixed<8,4>")), atol=1 / 32)
-
-
-def test_average_of_an_odd_number_rounds_as_the_true_mean() -> None:
-    """numerics.md: the reciprocal is precise enough that only exact ties could differ, and 49 has none."""
-    module = M.AdaptiveAvgPool2dInteger(1, config={"data_in": "fixed<8,0>"})
-    module.wide = True
-    c = np.random.default_rng(0).integers(-128, 128, (4000, 1, 7, 7))
-    sums = c.sum((2, 3)).ravel()
-    means = run(module, torch.from_numpy(c).float()).ravel().round().long()
-    assert means.tolist() == [integers.rne_ratio(int(s), 49) for s in sums]
-
-
 @WIDTHS
 def test_embedding(width: int) -> None:
     module = M.EmbeddingInteger(20, 5, config=config(width, 3, "weight"))
@@ -327,104 +198,3 @@ def test_batch_norm(width: int, affine: bool, shape: tuple[int, ...]) -> None:
     shaped = (1, 4) + (1,) * (len(shape) - 2)
     expected = codes(x, f["data_in"]) * codes(scale, f["weight"]).reshape(shaped) + np.reshape(b, shaped)
     check(module, (x,), expected, frac)
-
-
-# ---------------------------------------------------------------------------------- how it is made exact
-
-
-def test_real_weights_tighten_the_bound() -> None:
-    module: Any = M.LinearInteger(4096, 4, bias=False, config=config(8, 0, "data_in", "weight"))
-    x = torch.zeros(1, 4096)
-    nn.init.zeros_(module.weight)
-    module.eval()
-    assert module._exact(x) == torch.float32
-    with torch.no_grad():
-        module.weight.fill_(127.0)
-    assert module._exact(x) == torch.float64  # the cache noticed
-
-
-def test_the_bound_of_a_transposed_convolution_is_that_of_its_fullest_channel() -> None:
-    """Four input channels in two groups: each output channel sums over two of them."""
-    module: Any = M.ConvTranspose1dInteger(
-        4, 4, 1, groups=2, bias=False, config=config(16, 0, "data_in", "weight")
-    )
-    with torch.no_grad():
-        module.weight.copy_(torch.tensor([[1.0, 100.0], [1.0, 100.0], [1.0, 1.0], [1.0, 1.0]]).unsqueeze(-1))
-    module.eval()
-    x = torch.zeros(1, 4, 1)
-    assert module.rows(module.weight).sum(1).tolist() == [2, 200, 2, 2]
-    assert module._exact(x) == torch.float32
-    module.weight.data[0, 1] = 200.0
-    assert module.train().eval()._exact(x) == torch.float64
-
-
-def test_grids() -> None:
-    a, b = Grid(4, 100), Grid(6, 3)
-    assert (a.times(b), a.plus(b), b.plus(a), a.sum_of(3)) == (
-        Grid(10, 300),
-        Grid(6, 403),
-        Grid(6, 403),
-        Grid(4, 300),
-    )
-    assert (a.rounded(4), a.rounded(9), a.rounded(2), Grid(4, 99).rounded(2)) == (
-        a,
-        a,
-        Grid(2, 25),
-        Grid(2, 25),
-    )
-    assert exact_type(Grid(0, 2**24)) == torch.float32
-    assert (
-        exact_type(Grid(0, 2**24 + 1))
-        == exact_type(Grid(130, 1))
-        == exact_type(Grid(-126, 4))
-        == torch.float64
-    )
-    assert exact_type(Grid(0, 2**53 + 1)) is None
-
-
-def test_rough_multiplication_is_not_trusted() -> None:
-    module: Any = M.Conv2dInteger(2, 2, 3, config=config(8, 0, "data_in", "weight", "bias")).eval()
-    x = torch.zeros(1, 2, 8, 8)
-    assert module._exact(x) == torch.float32
-    torch.set_float32_matmul_precision("medium")
-    try:
-        assert module._exact(x) == torch.float64
-    finally:
-        torch.set_float32_matmul_precision("highest")
-    assert module._exact(x) == torch.float32
-
-
-def test_more_than_float64_is_refused() -> None:
-    module = M.LinearInteger(10, 1, bias=False, config=config(32, 0, "data_in", "weight"))
-    nn.init.constant_(module.weight, 2.0**31)
-    with pytest.raises(MaseError, match=r"mase.linear_integer accumulates 6\d bits") as error:
-        run(module, torch.ones(10))
-    assert "narrower" in str(error.value)
-
-
-def test_extreme_fractions() -> None:
-    module = M.LinearInteger(3, 1, bias=False, config={"data_in": "fixed<8,120>", "weight": "fixed<8,110>"})
-    nn.init.constant_(module.weight, 2.0**-110)
-    module.wide = True
-    x = torch.full((1, 3), 2.0**-119)
-    assert run(module, x).item() == 6 * 2.0**-230
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_low_precision_inputs_and_autocast_stay_exact(dtype: torch.dtype) -> None:
-    module = M.LinearInteger(64, 8, config=config(8, 4, "data_in", "weight", "bias"))
-    x = torch.randn(5, 64).to(dtype)
-    exact = run(module, x.float())
-    low = copy.deepcopy(module).to(dtype)
-    same = copy.deepcopy(module)
-    same.weight.data, same.bias.data = low.weight.float(), low.bias.float()
-    assert torch.equal(run(low, x), run(same, x.float()).to(dtype))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(run(module, x.float()), exact)
-
-
-@pytest.mark.parametrize("count", [1, 2, 5])
-def test_training_and_eval_agree_where_float32_is_exact(count: int) -> None:
-    module = M.Conv2dInteger(3, 8, 3, config=config(6, 3, "data_in", "weight", "bias"))
-    x = torch.randn(count, 3, 8, 8)
-    assert torch.equal(module.train()(x), run(module, x))

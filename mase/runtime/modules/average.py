@@ -8,8 +8,10 @@ between two numbers of it. ``R`` is at most ``53 - W``, so that float64 always c
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Any, cast
 
 import torch
@@ -59,53 +61,58 @@ class Average(QuantizedModule):
         if not isinstance(format, Fixed):
             return cast(Tensor, super().forward(self.quantized("data_in", input)))
         sizes = tuple(input.shape[-spatial_rank(self) :])
+        if any(type(size) is not int for size in sizes):  # a trace with symbols: only shapes matter
+            return cast(Tensor, super().forward(input))
         divisor: int | None = getattr(self, "divisor_override", None)
         factor = _factor(tuple(map(tuple, self.windows(sizes))), divisor, format.width)
         exact = None if self.training else trusted(self._exact(factor), input.device)
         # Sums need more bits than 16-bit floats have, in training too.
         low = exact is None and input.dtype in (torch.float16, torch.bfloat16)
         x = input.float() if low else input
-        values = (factor.codes.double() * 2.0**-factor.frac).to(x.device, exact or x.dtype)
 
         def mean(quantized: Tensor) -> Tensor:
-            return self.sums(quantized) * values
+            return self.sums(quantized) * factor.values(quantized, quantized.dtype)
 
         result = self.evaluate(exact, mean, {"data_in": x})
         return result.to(input.dtype) if low else result
 
     def _exact(self, factor: Factor) -> torch.dtype:
         sums = cast(Grid, self.grid("data_in")).sum_of(factor.terms)
-        reciprocal = Grid(factor.frac, int(factor.codes.max()))
+        reciprocal = Grid(factor.frac, max(factor.codes))
         return require_exact(self.op_class.name, sums, reciprocal, sums.times(reciprocal))
 
 
 @dataclass(frozen=True)
 class Factor:
-    """The reciprocals of the windows' sizes.
+    """The reciprocals of the windows' sizes; numbers only, so that nothing of a trace stays in the cache.
 
     Args:
-        codes: integers shaped to broadcast over the spatial dimensions.
+        codes: integers, one a window in row-major order, or one for all windows.
+        shape: how they lie over the spatial dimensions.
         frac: their fractional bits.
         terms: the number of elements of the largest window.
     """
 
-    codes: Tensor
+    codes: tuple[int, ...]
+    shape: tuple[int, ...]
     frac: int
     terms: int
+
+    def values(self, like: Tensor, dtype: torch.dtype) -> Tensor:
+        """The reciprocals as a tensor that broadcasts over windows."""
+        exact = torch.tensor(self.codes, dtype=torch.float64, device=like.device) * 2.0**-self.frac
+        return exact.to(dtype).view(self.shape)
 
 
 @lru_cache(maxsize=256)
 def _factor(windows: tuple[tuple[Window, ...], ...], divisor: int | None, width: int) -> Factor:
-    counts = torch.ones((1,) * len(windows), dtype=torch.int64)
-    for i, line in enumerate(windows):
-        shape = [-1 if j == i else 1 for j in range(len(windows))]
-        counts = counts * torch.tensor([end - start for start, end in line]).view(shape)
-    terms = int(counts.max())
-    counts = torch.full_like(counts, divisor) if divisor else counts
-    frac = reciprocal_bits(width, max(terms, int(counts.max())))
-    codes = torch.tensor([_reciprocal(int(n), frac) for n in counts.flatten()]).view(counts.shape)
-    one = codes.flatten()[0]
-    return Factor(one if bool((codes == one).all()) else codes, frac, terms)
+    counts = [math.prod(end - start for start, end in window) for window in product(*windows)]
+    divisors = [divisor or count for count in counts]
+    frac = reciprocal_bits(width, max(counts + divisors))
+    codes = tuple(_reciprocal(n, frac) for n in divisors)
+    if len(set(codes)) == 1:
+        return Factor(codes[:1], (), frac, max(counts))
+    return Factor(codes, tuple(map(len, windows)), frac, max(counts))
 
 
 def _reciprocal(n: int, frac: int) -> int:
