@@ -34,7 +34,8 @@ class LineIndex:
         for number, line in _outer_lines(text):
             if header := _HEADER.match(line):
                 table = _path(header["key"])
-                self._lines.setdefault(table, number)
+                for i in range(1, len(table) + 1):
+                    self._lines.setdefault(table[:i], number)
             elif assignment := _ASSIGNMENT.match(line):
                 key = _path(assignment["key"])
                 for i in range(1, len(key) + 1):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mase.ir.diagnostics import MaseError, did_you_mean
 
-__all__ = ["Entry", "Kind", "catalog", "check_task", "data_task", "model_source"]
+__all__ = ["Entry", "Kind", "catalog", "check_source", "check_task", "data_task", "model_source"]
 
 Kind = Literal["model", "dataset", "source"]
 
@@ -65,6 +65,22 @@ def model_source(name: str) -> str:
         ('zoo:toy', 'net.py:Net')
     """
     return name if ":" in name else f"zoo:{name}"
+
+
+def check_source(kind: str) -> None:
+    """Say so if a kind of model source is not there.
+
+    Args:
+        kind: what stands before the colon of a source, such as ``hf``.
+
+    Raises:
+        MaseError: if it is not.
+    """
+    if kind not in _kinds():
+        raise MaseError.of(
+            f"models from {kind}: are not part of this version of mase",
+            help=f"there are {', '.join(_kinds())}; a plugin can register others",
+        )
 
 
 def data_task(source: str) -> str:
@@ -122,14 +138,18 @@ def _datasets() -> Iterator[Entry]:
 def _sources() -> Iterator[Entry]:
     yield Entry("file.py:CALLABLE", "what your own file makes")
     yield Entry("package.module:CALLABLE", "what an installed package makes")
-    known: Any = import_module("mase.frontends.recipe")
     for name, summary, package, extra in _SOURCES:
-        if name.partition(":")[0] not in known.source_kinds():
+        if name.partition(":")[0] not in _kinds():
             yield Entry(name, summary, "a later version of mase")
         elif find_spec(package) is None:
             yield Entry(name, summary, f"pip install 'mase[{extra}]'" if extra else f"pip install {package}")
         else:
             yield Entry(name, summary)
+
+
+def _kinds() -> list[str]:
+    found: Any = import_module("mase.frontends.recipe")
+    return found.source_kinds()
 
 
 def _entry(name: str, find: Any) -> Entry:

@@ -81,7 +81,13 @@ def plan(
         try:
             found.append(Step(index, call, made, made.bind(values), tuple(effective[index + 1 :])))
         except MaseError as error:
-            from_calls += [replace(d, message=f"pass {call.name!r}: {d.message}") for d in error.diagnostics]
+            own = [name for name in tables.get(call.name, {}) if name not in written.options]
+            culprit = next((name for name in own if _refuses(made, {name: values[name]})), None)
+            if culprit is None:
+                from_calls += [_within(d, f"pass {call.name!r}") for d in error.diagnostics]
+            else:
+                place = at(call.name, culprit) if at else None
+                from_tables += [_within(d, f"[passes.{call.name}]", place) for d in error.diagnostics]
     if from_calls or from_tables:
         kind = UsageError if from_calls else MaseError
         raise kind(list(dict.fromkeys(from_calls + from_tables)))
@@ -129,6 +135,21 @@ def _leads(name: str, level: Level, wanted: Sequence[Level]) -> bool:
     except MaseError:  # a plugin that does not load is no remedy
         return False
     return made.ensures in wanted and level in made.requires
+
+
+def _refuses(made: Pass, options: Mapping[str, Any]) -> bool:
+    """Whether a pass rejects an option even alone."""
+    try:
+        made.bind(options)
+    except MaseError:
+        return True
+    except TypeError:  # another one is required
+        return False
+    return False
+
+
+def _within(diagnostic: Diagnostic, where: str, at: Location | None = None) -> Diagnostic:
+    return replace(diagnostic, message=f"{where}: {diagnostic.message}", at=diagnostic.at or at)
 
 
 def _explain(error: OptionError, where: str, at: Location | None = None) -> Diagnostic:

@@ -104,7 +104,15 @@ class _Reader:
         self._check_homes(settings, passes)
         if self._faults:
             raise MaseError(self._faults)
-        return Config(settings, self._table("model"), self._table("data"), passes, self._file, self._lines)
+        return Config(
+            settings=settings,
+            model=self._table("model"),
+            data=self._table("data"),
+            passes=passes,
+            file=self._file,
+            lines=self._lines,
+            own_search="search" in self._toml,
+        )
 
     def _fault(self, message: str, *path: str, help: str | None = None) -> None:
         at = Location(self._file, self._lines.line(*path))

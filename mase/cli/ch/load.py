@@ -18,7 +18,8 @@ _BY_ENDING: dict[str, LoadType] = {
     ".safetensors": "pt",
     ".toml": "mz",
 }
-_BY_CONTENT: tuple[tuple[str, LoadType], ...] = (("graph.toml", "mz"), ("config.json", "hf"))
+_GRAPHS = ("graph.toml", "software/graph.toml")
+_BY_CONTENT: tuple[tuple[str, LoadType], ...] = (*((name, "mz") for name in _GRAPHS), ("config.json", "hf"))
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ def find_start(load: str | None, load_type: LoadType | None) -> Start | None:
         raise MaseError.of(f"there is nothing to load at {load}", help=_beside(path))
     kind = load_type or _guess(path)
     if kind == "mz" and path.is_dir():
-        path /= "graph.toml"
+        path = next((path / name for name in _GRAPHS if (path / name).is_file()), path)
     if path.is_dir() != (kind == "hf"):
-        what = "a folder" if path.is_dir() else "a file"
+        what = "a folder without graph.toml" if kind == "mz" else "a folder" if path.is_dir() else "a file"
         raise UsageError.of(f"{load} is {what}, which --load-type {kind} does not take")
     return Start(path, kind)
 

@@ -16,7 +16,7 @@ from mase.ir.files import read_document
 from mase.ir.graph import Header
 from mase.ir.parser import Document
 from mase.passes import Pipeline
-from mase.passes.catalog import check_task, model_source
+from mase.passes.catalog import check_source, check_task, model_source
 from mase.passes.grammar import Call
 from mase.passes.transforms.quantize_legacy import is_legacy, translate
 
@@ -62,6 +62,10 @@ def make_job(action: Action, settings: Effective) -> Job:
     document = _document(settings, start)
     header = document.header
     header.passes = _options(settings.config)
+    _fill_source(document, settings)
+    if start is not None and start.kind == "hf":
+        check_source("hf")
+        header.model["source"] = f"hf:{start.file}"  # the folder holds the model, whatever it is called
     _fill(header, settings, _names(calls, header.passes))
     if not header.model.get("source") and document.graph is None:
         raise UsageError.of(
@@ -95,7 +99,12 @@ def check_job(job: Job, settings: Effective) -> None:
         check_task(settings["task"])
     document = job.document
     level = document.graph.level if document.graph else "float"
-    job.pipeline.check(document.header, level, has_data=bool(document.header.data), at=at)
+    try:
+        job.pipeline.check(document.header, level, has_data=bool(document.header.data), at=at)
+    except MaseError as error:
+        if any(d.at is None for d in error.diagnostics):
+            raise UsageError(error.diagnostics) from None
+        raise
 
 
 def _calls(action: Action, config: Config) -> list[Call]:
@@ -121,8 +130,6 @@ def _document(settings: Effective, start: Start | None) -> Document:
     config = settings.config
     if start is None or start.kind != "mz":
         header = Header(model=dict(config.model), data=dict(config.data))
-        if start is not None and start.kind == "hf":
-            header.model["source"] = f"hf:{start.file}"
         return Document(header, None, config.file, config.lines)
     document = read_document(start.file)
     if config.data:
@@ -145,7 +152,6 @@ def _options(config: Config) -> dict[str, dict[str, Any]]:
 
 def _fill(header: Header, settings: Effective, passes: set[str]) -> None:
     """Write what was said, and only that: a pass knows its own defaults."""
-    _fill_source(header, settings)
     for said in settings.said.values():
         for home in said.setting.homes:
             table, *path = home.split(".")
@@ -186,18 +192,21 @@ def _run_options(settings: Effective) -> list[tuple[str, str, Any]]:
     return debug + quiet
 
 
-def _fill_source(header: Header, settings: Effective) -> None:
+def _fill_source(document: Document, settings: Effective) -> None:
+    header = document.header
     for name, table in (("model", header.model), ("dataset", header.data)):
         value = settings.said[name].value
         if value is None:
             continue
         source = model_source(value) if name == "model" else value
         known = table.get("source")
-        if name == "model" and header.history and known != source:
-            raise UsageError.of(
-                f"the loaded graph was made from {known}, not from {source}",
-                help="leave the model out, or load another graph",
-            )
+        if name == "model" and document.graph is not None:
+            if known not in (None, source):
+                raise UsageError.of(
+                    f"the loaded graph was made from {known}, not from {source}",
+                    help="leave the model out, or load another graph",
+                )
+            continue
         if known not in (None, source):
             table.clear()  # the options of another model or data set
         table["source"] = source
