@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from mase.ir.diagnostics import MaseError
-from mase.ir.graph import Graph, Node
+from mase.ir.graph import Graph
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.fx import GraphModule
 
     from mase.frontends.capture import Capture, Tracer
     from mase.frontends.dynamic import DynamicShapes
@@ -80,48 +81,38 @@ def first_difference(
     """
     import torch
 
+    from mase.frontends.arguments import Arguments
     from mase.runtime.lower import lower
 
-    tensors = [*model.parameters(), *model.buffers()]
-    if any(t.is_meta for t in tensors):
+    if any(t.is_meta for t in (*model.parameters(), *model.buffers())):
         return None
-    modes = {m: m.training for m in model.modules()}
+    # What is no tensor became part of the graph.
+    tensors = Arguments(model, args, kwargs).tensor_arguments()
+    modes, state = {m: m.training for m in model.modules()}, torch.get_rng_state()
     try:
         model.eval()
         lowered = lower(graph, source_model=model).eval()
         with torch.no_grad():
-            state = torch.get_rng_state()
-            expected = model(*args, **kwargs)
+            expected = _results(model, args, kwargs)
             torch.set_rng_state(state)
-            same = _same(expected, lowered(*args, **kwargs))
-            node = None if same else _culprit(graph, model, lowered, args, kwargs)
-            torch.set_rng_state(state)
+            found = lowered(**tensors)
+            values = {} if _same(expected[""], found) else _values(lowered, tensors)
     finally:
+        torch.set_rng_state(state)
         for module, mode in modes.items():
             module.training = mode
-    if same:
+    if not values:
         return None
+    layers = (n for n in graph.nodes if n.scope and n.scope in expected)
+    node = next((n for n in layers if not _same(expected[n.scope], values[n.name])), None)
     if node is None:
         return "its outputs differ although every layer agrees"
     where = f" from {node.loc}" if node.loc else ""
     return f"the first node that differs is {node.name!r} ({node.op.name}, module {node.scope!r}){where}"
 
 
-def _culprit(
-    graph: Graph, model: nn.Module, lowered: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Node | None:
-    """The first node whose module gave another result at its first call."""
-    expected = _results(model, args, kwargs)
-    found = _results(lowered, args, kwargs)
-    for node in graph.nodes:
-        both = node.scope in expected and node.scope in found
-        if both and not _same(expected[node.scope], found[node.scope]):
-            return node
-    return None
-
-
 def _results(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What each module without children returns at its first call."""
+    """What each module without children returns at its first call, and under ``""`` the model."""
     results: dict[str, Any] = {}
 
     def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -131,23 +122,40 @@ def _results(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -
         return hook
 
     modules = cast(Mapping[str, Any], dict(cast(Any, model).named_modules()))
-    leaves = {name: m for name, m in modules.items() if not any(True for _ in m.children())}
+    leaves = {name: m for name, m in modules.items() if name and not any(True for _ in m.children())}
     handles: list[Any] = [m.register_forward_hook(keep(name)) for name, m in leaves.items()]
     try:
-        model(*args, **kwargs)
+        results[""] = model(*args, **kwargs)
     finally:
         for handle in handles:
             handle.remove()
     return results
 
 
+def _values(lowered: GraphModule, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every node of a lowered graph."""
+    from torch import fx
+
+    values: dict[str, Any] = {}
+
+    class Keeping(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            values[n.name] = cast(Any, super()).run_node(n)
+            return values[n.name]
+
+    placeholders = [n.target for n in lowered.graph.nodes if n.op == "placeholder"]
+    cast(Any, Keeping(lowered)).run(*(inputs.get(str(name)) for name in placeholders))
+    return values
+
+
 def _same(a: Any, b: Any) -> bool:
     """Equal structure, and tensors equal but for the last bits that threads may sum differently."""
     import torch
-    from torch.utils import _pytree as pytree
 
-    (x, x_spec), (y, y_spec) = pytree.tree_flatten(a), pytree.tree_flatten(b)
-    return x_spec == y_spec and all(
+    from mase.frontends.layout import flatten
+
+    (x, x_layout), (y, y_layout) = flatten(a), flatten(b)
+    return x_layout == y_layout and all(
         p.shape == q.shape and torch.allclose(p, q, 1e-5, 1e-6, equal_nan=True)
         if isinstance(p, torch.Tensor) and isinstance(q, torch.Tensor)
         else p == q
