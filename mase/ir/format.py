@@ -7,21 +7,29 @@ width; a family joins by `register_format`, from this package or from a plugin. 
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from mase.ir.diagnostics import MaseError, did_you_mean
 
 __all__ = [
+    "ROUNDINGS",
     "Format",
+    "Rounding",
     "Uncalibrated",
     "format_families",
     "format_from_keys",
+    "keyed_parameters",
     "parse_format",
     "register_format",
 ]
+
+Rounding = Literal["half_even", "half_up", "floor"]
+"""Nearest with ties to the even code, nearest with ties to the larger number, or the nearest number below."""
+ROUNDINGS: tuple[Rounding, ...] = get_args(Rounding)
 
 
 class Format(ABC):
@@ -29,16 +37,21 @@ class Format(ABC):
 
     Subclasses are frozen dataclasses; two formats are equal when their texts are. ``names`` lists
     the words that open the canonical text, ``keyed_names`` what ``name = "..."`` may say in the
-    keyed style (``name = "integer"``, ``data_in_width = 8``).
+    keyed style (``name = "integer"``, ``data_in_width = 8``) and ``keyed_parameters`` the keys that
+    it then takes, without the operand's prefix.
+
+    Some formats share scales between values. They know how many scales a tensor needs
+    (`scale_shape`) and how many bits each takes (`scale_bits`).
     """
 
     names: ClassVar[tuple[str, ...]] = ()
     keyed_names: ClassVar[tuple[str, ...]] = ()
+    keyed_parameters: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
     def bits(self) -> int:
-        """Storage bits of one value."""
+        """Storage bits of one value's code."""
 
     @property
     @abstractmethod
@@ -64,7 +77,7 @@ class Format(ABC):
         """Build from ``name<args>``; raise ValueError with what was expected."""
 
     @classmethod
-    def from_keys(cls, keys: Mapping[str, int | float | str | bool]) -> Format:
+    def from_keys(cls, keys: Mapping[str, Any]) -> Format:
         """Build from the keyed style with the operand's prefix removed (``width``, ``frac_width``)."""
         raise ValueError(f"{cls.__name__} has no keyed style")
 
@@ -72,6 +85,37 @@ class Format(ABC):
     def calibrated(self) -> bool:
         """Whether every parameter is known (``fixed<8>`` still needs its fraction)."""
         return True
+
+    def with_rounding(self, rounding: Rounding) -> Format:
+        """The same numbers under another rounding mode; a format that never rounds is its own."""
+        return self
+
+    # -- storage ----------------------------------------------------------------------------
+
+    @property
+    def scale_bits(self) -> int:
+        """Storage bits of one shared scale, its zero point included; 0 without scales."""
+        return 0
+
+    def scale_shape(self, shape: Sequence[int]) -> tuple[int, ...] | None:
+        """The shape of the scales of a tensor of ``shape``; None without scales."""
+        return None
+
+    @property
+    def average_bits(self) -> float:
+        """Bits a value of a large tensor: its code and its part of a scale shared by a block or group."""
+        return float(self.bits)
+
+    def storage_bits(self, shape: Sequence[int]) -> int:
+        """Bits of a whole tensor of ``shape``, scales included.
+
+        Example:
+            >>> import mase.ir
+            >>> parse_format("int<4,group=32>").storage_bits((8, 64)) == 8 * 64 * 4 + 8 * 2 * 32
+            True
+        """
+        scales = self.scale_shape(shape)
+        return math.prod(shape) * self.bits + (0 if scales is None else math.prod(scales) * self.scale_bits)
 
 
 class Uncalibrated(Format):
@@ -115,6 +159,17 @@ def format_families() -> dict[str, type[Format]]:
     return dict(_FAMILIES)
 
 
+def keyed_parameters() -> tuple[str, ...]:
+    """Every key of the keyed style that some family takes, without an operand's prefix.
+
+    Example:
+        >>> import mase.ir
+        >>> "exponent_bias_width" in keyed_parameters()
+        True
+    """
+    return tuple(dict.fromkeys(p for family in _KEYED.values() for p in family.keyed_parameters))
+
+
 def _guarded(what: str, build: Callable[[], Format]) -> Format:
     try:
         return build()
@@ -150,7 +205,7 @@ def parse_format(text: str) -> Format:
     return _guarded(repr(text), lambda: family.from_text(name, args))
 
 
-def format_from_keys(name: str, keys: Mapping[str, int | float | str | bool]) -> Format:
+def format_from_keys(name: str, keys: Mapping[str, Any]) -> Format:
     """Read the keyed style: ``name = "integer"`` with ``width`` and ``frac_width``.
 
     Raises:

@@ -10,12 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mase.ir.diagnostics import MaseError, did_you_mean
-from mase.ir.format import Format, format_from_keys, parse_format
+from mase.ir.format import Format, format_from_keys, keyed_parameters, parse_format
 from mase.ir.formats import Dtype
 
 __all__ = ["formats_by_role"]
-
-_PARAMETERS = ("width", "frac_width", "signed", "narrow", "rounding")
 
 
 def formats_by_role(config: Mapping[str, Any] | None, roles: Iterable[str]) -> dict[str, Format | None]:
@@ -61,11 +59,12 @@ def formats_by_role(config: Mapping[str, Any] | None, roles: Iterable[str]) -> d
 
 
 def _split(key: str, roles: Iterable[str]) -> tuple[str, str]:
+    parameters = keyed_parameters()
     for role in sorted(roles, key=len, reverse=True):
         parameter = key.removeprefix(f"{role}_")
-        if parameter != key and parameter in _PARAMETERS:
+        if parameter != key and parameter in parameters:
             return role, parameter
-    words = [*roles, "name", "bypass", *(f"{r}_{p}" for r in roles for p in _PARAMETERS)]
+    words = [*roles, "name", "bypass", *(f"{r}_{p}" for r in roles for p in parameters)]
     raise MaseError.of(
         f"unknown key {key!r} for a quantized operand",
         help=did_you_mean(key, words) or f"roles: {', '.join(roles)}",

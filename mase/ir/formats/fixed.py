@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
-from mase.ir.format import Format, Uncalibrated, register_format
+from mase.ir.format import ROUNDINGS, Format, Rounding, Uncalibrated, register_format
 
 __all__ = ["Fixed", "FixedWidth", "Rounding"]
 
-Rounding = Literal["half_even", "half_up", "floor"]
-_ROUNDINGS: tuple[str, ...] = get_args(Rounding)
 _MAX_WIDTH = 32
 
 
@@ -38,8 +36,8 @@ class _Flags:
             raise ValueError(f"expected a width of {low} to {_MAX_WIDTH} bits, found {self.width}")
         if self.narrow and not self.signed:
             raise ValueError("narrow is for signed formats")
-        if self.rounding not in _ROUNDINGS:
-            raise ValueError(f"expected a rounding of {', '.join(_ROUNDINGS)}")
+        if self.rounding not in ROUNDINGS:
+            raise ValueError(f"expected a rounding of {', '.join(ROUNDINGS)}")
 
     @property
     def code_min(self) -> int:
@@ -85,6 +83,7 @@ class Fixed(Format):
 
     names: ClassVar[tuple[str, ...]] = ("fixed", "ufixed")
     keyed_names: ClassVar[tuple[str, ...]] = ("integer", "fixed")
+    keyed_parameters: ClassVar[tuple[str, ...]] = ("width", "frac_width", "signed", "narrow", "rounding")
 
     def __post_init__(self) -> None:
         self._flags.check()
@@ -102,7 +101,7 @@ class Fixed(Format):
     def from_text(cls, name: str, args: Sequence[str]) -> Format:
         numbers = [a for a in args if a.lstrip("+-").isdigit()]
         flags = [a for a in args if a not in numbers]
-        unknown = [f for f in flags if f != "narrow" and f not in _ROUNDINGS]
+        unknown = [f for f in flags if f != "narrow" and f not in ROUNDINGS]
         if unknown or not 1 <= len(numbers) <= 2 or list(args) != numbers + flags:
             what = f"'{unknown[0]}' is unknown; " if unknown else ""
             raise ValueError(f"{what}expected {name}<W,F>, {name}<W> or {name}<W,F,narrow,half_up>")
@@ -115,8 +114,8 @@ class Fixed(Format):
         return base if len(numbers) == 1 else base.with_frac(_integer(numbers[1], "fraction"))
 
     @classmethod
-    def from_keys(cls, keys: Mapping[str, int | float | str | bool]) -> Format:
-        known = {"width", "frac_width", "signed", "narrow", "rounding"}
+    def from_keys(cls, keys: Mapping[str, Any]) -> Format:
+        known = set(cls.keyed_parameters)
         unknown = set(keys) - known
         if unknown or "width" not in keys:
             raise ValueError(f"expected keys {', '.join(sorted(known))} (width is needed)")

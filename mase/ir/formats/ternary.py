@@ -1,0 +1,81 @@
+"""Three values: ``ternary``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from mase.ir.format import Format, register_format
+from mase.ir.formats.words import read_keys, read_words, write_words
+
+__all__ = ["Ternary"]
+
+
+@register_format
+@dataclass(frozen=True)
+class Ternary(Format):
+    """``ternary``: the sign of numbers beyond a threshold of 0.7 of the mean magnitude, else 0.
+
+    ``ternary<scaled>`` multiplies by the mean magnitude of the numbers beyond the threshold (Ternary
+    Weight Networks, arXiv:1605.04711), and with ``channel=0`` threshold and factor are those of each
+    index of an axis. Codes are -1, 0 and 1.
+
+    Example:
+        >>> f = Ternary(scaled=True)
+        >>> str(f), f.bits, f.scale_bits
+        ('ternary<scaled>', 2, 32)
+    """
+
+    scaled: bool = False
+    channel: int | None = None
+
+    names: ClassVar[tuple[str, ...]] = ("ternary",)
+    keyed_names: ClassVar[tuple[str, ...]] = ("ternary",)
+    keyed_parameters: ClassVar[tuple[str, ...]] = (
+        *("width", "scaling_factor", "channel", "mean", "median", "max"),
+    )
+
+    def __str__(self) -> str:
+        return write_words("ternary", "scaled" * self.scaled, keys={"channel": self.channel})
+
+    @classmethod
+    def from_text(cls, name: str, args: Sequence[str]) -> Format:
+        usage = f"{name}, {name}<scaled> or {name}<scaled,channel=A>"
+        words = read_words(args, usage, (0, 0), ("channel",), ("scaled",), False)
+        return cls("scaled" in words.flags, **words.keys)
+
+    @classmethod
+    def from_keys(cls, keys: Mapping[str, Any]) -> Format:
+        said = read_keys(keys, (), cls.keyed_parameters)
+        for key in ("mean", "median", "max"):
+            if key in said:
+                raise ValueError(f'{key} is taken from the data; leave it out, or say "NA"')
+        if said.get("width", 2) != 2:
+            raise ValueError("expected width 2")
+        return cls(said.get("scaling_factor", False), said.get("channel"))
+
+    @property
+    def bits(self) -> int:
+        return 2
+
+    @property
+    def min(self) -> float:
+        return -self.max
+
+    @property
+    def max(self) -> float:
+        return math.inf if self.scaled else 1.0
+
+    def contains(self, value: float) -> bool:
+        return math.isfinite(value) if self.scaled else value in (-1, 0, 1)
+
+    @property
+    def scale_bits(self) -> int:
+        return 32 if self.scaled else 0
+
+    def scale_shape(self, shape: Sequence[int]) -> tuple[int, ...] | None:
+        if not self.scaled:
+            return None
+        return () if self.channel is None else (shape[self.channel],)
