@@ -8,11 +8,12 @@ from mase.ir.annotations import register_annotation
 from mase.ir.dim import Dim, Expr
 from mase.ir.graph import Graph, Node
 from mase.ir.ops.core import Input, Parameter
+from mase.ir.ops.moves import is_view
 from mase.ir.ops.nn import Embedding
 from mase.ir.ops.quantized import QuantizedOp
 from mase.ir.types import TensorType, Type, symbols_of
 from mase.passes.analyses.macs import is_counted, macs
-from mase.passes.analyses.widths import is_view, operand_width, param_width, result_width
+from mase.passes.analyses.widths import operand_width, param_width, result_width
 from mase.passes.context import Context
 from mase.passes.registry import register_pass
 

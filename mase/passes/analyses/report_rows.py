@@ -7,11 +7,11 @@ from math import sqrt
 
 from mase.ir.graph import Graph, Node
 from mase.ir.ops.core import Input, Parameter
+from mase.ir.ops.moves import is_view
 from mase.ir.ops.quantized import role_formats
 from mase.passes.analyses.cost import Cost
 from mase.passes.analyses.not_quantized import NotQuantized
 from mase.passes.analyses.statistics import Statistics
-from mase.passes.analyses.widths import is_view
 
 __all__ = ["COLUMNS", "Cell", "Row", "rows_of"]
 

@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 from mase.ir.graph import Node
-from mase.ir.op import Op
-from mase.ir.ops.core import GetItem
-from mase.ir.ops.nn import Dropout, Identity
+from mase.ir.ops.moves import is_view
 from mase.ir.ops.quantized import role_formats
-from mase.ir.ops.tensor import Flatten, Permute, Transpose
-from mase.ir.ops.torch import Call
 from mase.ir.types import TensorType, Type
 
-__all__ = ["is_view", "operand_width", "param_width", "result_width"]
-
-# fmt: off
-_VIEWS = frozenset({
-    "alias", "as_strided", "chunk", "contiguous", "detach", "expand", "flatten", "permute", "reshape",
-    "select", "slice", "split", "squeeze", "t", "transpose", "unbind", "unflatten", "unsqueeze", "view",
-    "_unsafe_view",
-})
-# fmt: on
-
-
-def is_view(op: Op) -> bool:
-    """Whether the result is the operand seen differently, so that nothing moves."""
-    if isinstance(op, Call):
-        parts = op.target.split(".")
-        return parts[0] == "aten" and parts[1] in _VIEWS
-    return isinstance(op, GetItem | Identity | Dropout | Flatten | Transpose | Permute)
+__all__ = ["operand_width", "param_width", "result_width"]
 
 
 def operand_width(node: Node, position: int) -> int:

@@ -11,11 +11,11 @@ from mase.ir.formats import Dtype, Fixed, FixedWidth
 from mase.ir.graph import Graph, Node
 from mase.ir.keyed import formats_by_role
 from mase.ir.ops import core, nn, norm
+from mase.ir.ops.moves import is_view
 from mase.ir.ops.quantized import QuantizedOp, quantized_op
 from mase.ir.types import TensorType
 from mase.passes.analyses.calibration import Split
 from mase.passes.analyses.not_quantized import NotQuantized
-from mase.passes.analyses.widths import is_view
 from mase.passes.context import Context
 from mase.passes.registry import register_pass
 from mase.passes.transforms.choose_formats import Calibrate, Chooser
@@ -84,6 +84,7 @@ class Quantize:
         for node, op in plans:  # only now, so that statistics were those of the graph as it came
             node.op = op
             node.meta.drop(NotQuantized)
+            _note_rounded_bias(node, op, ctx)
             ctx.stat("quantized")
         graph.level = "quantized"
 
@@ -93,6 +94,13 @@ class Quantize:
 
     def _rules(self) -> list[Rule]:
         return [parse_rule(rule) for rule in self.rules or []]
+
+
+def _note_rounded_bias(node: Node, op: QuantizedOp, ctx: Context) -> None:
+    """A bias finer than the products is rounded to their grid, where integer hardware adds it."""
+    x, w, b = (op.formats.get(role) for role in ("data_in", "weight", "bias"))
+    if isinstance(x, Fixed) and isinstance(w, Fixed) and isinstance(b, Fixed) and b.frac > x.frac + w.frac:
+        ctx.note(f"bias {b} is finer than the products, so it is rounded to {x.frac + w.frac} bits", node)
 
 
 def _warn_of_idle_rules(rules: list[Rule], graph: Graph, ctx: Context) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mase.ir import Dtype, Node, TensorType
-from mase.ir.ops import conv, core, nn, pool, tensor
-from mase.ir.ops import torch as torch_ops
+from mase.ir.ops import conv
+from mase.ir.ops.moves import keeps_values
 from mase.ir.ops.quantized import QuantizedOp
 from mase.runtime.kernels.dtype import torch_dtype
 from mase.runtime.lowering.conv import set_padding
@@ -12,29 +12,6 @@ from mase.runtime.lowering.registry import Source, to_arguments, to_module
 from mase.runtime.modules import QuantizedModule, quantized_module
 
 __all__ = ["may_stay_wide", "quantized"]
-
-# What passes numbers on as they are (dropout does so in eval mode, which alone is exact).
-_EXACT = (
-    core.GetItem,
-    nn.Dropout,
-    nn.Identity,
-    nn.Relu,
-    pool.AdaptiveMaxPool1d,
-    pool.AdaptiveMaxPool2d,
-    pool.MaxPool,
-    tensor.Concat,
-    tensor.Flatten,
-    tensor.Permute,
-    tensor.Transpose,
-)
-# fmt: off
-_EXACT_CALLS = frozenset({
-    "_unsafe_view", "alias", "cat", "chunk", "clone", "contiguous", "expand", "flatten", "flip", "gather",
-    "index_select", "movedim", "narrow", "permute", "relu", "repeat", "reshape", "roll", "select", "slice",
-    "split", "split_with_sizes", "squeeze", "stack", "t", "transpose", "unbind", "unflatten", "unsqueeze",
-    "view",
-})
-# fmt: on
 
 
 @to_module.register(QuantizedOp)
@@ -66,11 +43,4 @@ def _requantizes(user: Node, value: Node) -> bool:
         names = user.op.schema().operands
         roles = [names[i] for i, operand in enumerate(user.inputs) if operand is value]
         return all(user.op.formats.get(role) is not None for role in roles)
-    return _keeps_values(user) and may_stay_wide(user)
-
-
-def _keeps_values(user: Node) -> bool:
-    if isinstance(user.op, torch_ops.Call):
-        name = user.op.target.removeprefix("aten.").removeprefix("torch.Tensor.").removeprefix("torch.")
-        return name.partition(".")[0] in _EXACT_CALLS
-    return isinstance(user.op, _EXACT)
+    return keeps_values(user.op) and may_stay_wide(user)

@@ -278,6 +278,12 @@ def test_the_default_bias_is_at_the_scale_of_the_products_unless_it_would_overfl
     assert formats(run(DEFAULT, graph)[0], "head.0")["bias"] == "fixed<32,9>"
 
 
+def test_a_bias_finer_than_the_products_is_told() -> None:
+    _, ctx = run('default={data_in="fixed<8,2>", weight="fixed<8,3>", bias="fixed<16,9>"}')
+    assert "is rounded to 5 bits" in str(ctx.diagnostics[0])
+    assert not run(DEFAULT)[1].diagnostics
+
+
 def test_rounding_for_a_whole_graph() -> None:
     graph, _ = run(f'{DEFAULT} rounding="half_up"')
     assert formats(graph, "head.0")["data_in"] == "fixed<8,4,half_up>"
