@@ -3,7 +3,7 @@
 One kernel a format class; a new family joins by `register_kernel` in a file of its own.
 """
 
-from mase.runtime.kernels import dtype, fixed
+from mase.runtime.kernels import dtype, fixed, ops
 from mase.runtime.kernels.base import Kernel, decode, encode, kernel_of, quantize, register_kernel
 from mase.runtime.kernels.ste import fake_quantize
 
@@ -15,6 +15,7 @@ __all__ = [
     "fake_quantize",
     "fixed",
     "kernel_of",
+    "ops",
     "quantize",
     "register_kernel",
 ]

@@ -82,6 +82,8 @@ def fake_quantize(x: Tensor, format: Format | str, clip_grad: bool = True) -> Te
         >>> x.grad
         tensor([1., 0.])
     """
+    if torch.compiler.is_compiling():
+        return torch.ops.mase.fake_quantize(x, str(format), clip_grad)  # see ops.py
     format = as_format(format)
     plain = native.plan_for(format, x) is not None
     return cast(Any, _EagerFakeQuantize if plain else _FakeQuantize).apply(x, format, clip_grad)

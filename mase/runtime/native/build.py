@@ -17,15 +17,15 @@ from pathlib import Path
 __all__ = ["FLAGS", "BuildError", "build", "cache_folder", "find_compiler"]
 
 SOURCES = Path(__file__).parent / "csrc"
-_COMMON = ["-std=gnu11", "-O3", "-fPIC", "-Wall", "-Wextra"]
+_COMMON = ("-std=gnu11", "-O3", "-fPIC")
 # Results must be those of the reference, bit for bit: no fused multiply-adds, no -ffast-math. What is
 # waived is errno and floating-point traps, which no one reads and which keep loops from being vectorized.
-_COMMON += ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-Wno-unknown-pragmas"]
+_EXACT = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 
 FLAGS: tuple[tuple[str, ...], ...] = (
-    (*_COMMON, "-march=native", "-fopenmp"),
-    (*_COMMON, "-march=native", "-fopenmp-simd"),
-    tuple(_COMMON),
+    (*_COMMON, *_EXACT, "-march=native", "-fopenmp"),
+    (*_COMMON, *_EXACT, "-march=native", "-fopenmp-simd"),
+    (*_COMMON, *_EXACT),
 )
 """The ways to compile, best first."""
 

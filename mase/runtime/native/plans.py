@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ctypes import c_int, c_int64, c_void_p
 from functools import cache
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ Layout = Callable[[tuple[int, ...]], tuple[int, int]]
 F = TypeVar("F", bound=Format)
 
 _SIZES = (c_int64, c_int64, c_int, c_void_p)
+_INTERNALS: Any = cast(Any, torch)._C
 _LARGE = 1 << 20  # elements from which fewer page faults pay for asking
 
 
@@ -61,9 +62,11 @@ class Plan:
         return y
 
     def _dense(self, x: Tensor) -> Tensor:
-        if x.is_contiguous() or (self._layout is None and _without_holes(x)):
+        if x.is_contiguous():
             return x
-        return x.contiguous()
+        if self._layout:
+            return x.contiguous()
+        return x if _without_holes(x) else torch.empty_like(x).copy_(x)
 
     def _sizes(self, x: Tensor) -> tuple[int, int, int, int]:
         rows, columns = self._layout(tuple(x.shape)) if self._layout else (1, x.numel())
@@ -122,7 +125,7 @@ def plan_for(format: Format, *tensors: Tensor) -> Plan | None:
         format: a complete number format.
         tensors: what will be quantized, and its gradient if that will be taken.
     """
-    if not all(_is_plain(t) for t in tensors) or _is_observed():
+    if _is_observed() or not all(_is_plain(t) for t in tensors):
         return None
     return _plan_of(format)
 
@@ -140,10 +143,9 @@ def _is_plain(x: Tensor) -> bool:
 
 def _is_observed() -> bool:
     """Whether torch follows what is computed, which C would hide from it."""
-    internals: Any = torch._C
     return (
         torch.compiler.is_compiling()
-        or internals._are_functorch_transforms_active()
-        or internals._len_torch_dispatch_stack() > 0
-        or torch.jit.is_tracing()
+        or _INTERNALS._are_functorch_transforms_active()
+        or _INTERNALS._len_torch_dispatch_stack() > 0
+        or _INTERNALS._get_tracing_state() is not None
     )
