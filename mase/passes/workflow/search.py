@@ -27,6 +27,7 @@ SAMPLERS = ("tpe", "nsga2", "random", "grid", "brute_force")
 
 EXHAUSTIVE = ("grid", "brute_force")
 TRIALS = 20
+UNIFORM = 4
 FOLDER = "search_ckpts"
 
 
@@ -186,7 +187,7 @@ class Search:
         return space, list(roles)
 
     def _study(self, job: Job, ctx: Context) -> SharedStudy:
-        from mase.passes.workflow.searching.storage import open_storage
+        from mase.passes.workflow.searching.storage import claims_of, open_storage
         from mase.passes.workflow.searching.study import SharedStudy
 
         seed = ctx.seed if self.seed is None else self.seed
@@ -205,9 +206,10 @@ class Search:
             seed=seed,
             choices=job.space.choices,
             total=min(wished, size) if exhaustive else wished,
+            claims=claims_of(where),
         )
         if not exhaustive and self.sampler != "random" and not shared.finished():
-            for chosen in job.space.uniform()[: max(1, shared.total // 4)]:
+            for chosen in job.space.uniform()[:UNIFORM]:  # what every user compares with
                 shared.enqueue(chosen)
         return shared
 

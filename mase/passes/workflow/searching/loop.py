@@ -72,13 +72,17 @@ class Loop:
                 self._one()
 
     def _one(self) -> None:
+        self.shared.claims.acquire()
         try:
             self.shared.study.optimize(self._trial, n_trials=1, catch=(_AbandonedError,))
         except UpdateFinishedTrialError:
             return  # it took so long that another process gave it up
+        finally:
+            self.shared.claims.release()
 
     def _trial(self, trial: Trial) -> tuple[float, ...]:
         trial.set_user_attr(WORKER, worker())
+        self.shared.claims.release()
         if self.shared.is_surplus(trial.number):
             trial.set_user_attr(SURPLUS, True)
             raise _AbandonedError

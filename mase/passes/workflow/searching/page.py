@@ -7,7 +7,7 @@ from html import escape
 
 from mase.passes.workflow.searching.objectives import Objective
 from mase.passes.workflow.searching.outcomes import Outcome
-from mase.passes.workflow.searching.panels import COLORS, Panel
+from mase.passes.workflow.searching.panels import COLORS, LABELS, Panel
 from mase.passes.workflow.searching.space import bits_of
 from mase.passes.workflow.searching.vector import to_svg
 
@@ -54,9 +54,20 @@ def render_page(
         title=escape(title),
         summary=escape(summary),
         pictures="\n".join(map(to_svg, panels)),
+        key=_key(panels),
         head=head,
         body=body,
         **{f"{kind}_color": color for kind, color in COLORS.items()},
+    )
+
+
+def _key(panels: Sequence[Panel]) -> str:
+    """The meaning of the colours that occur."""
+    present = {point.kind for panel in panels for point in panel.points}
+    return "\n".join(
+        f'<i style="background:{color}"></i>{LABELS[kind]}'
+        for kind, color in COLORS.items()
+        if kind in present
     )
 
 
@@ -95,9 +106,7 @@ tr:target {{ outline: 2px solid {best_color} }}
 <h1>{title}</h1>
 <p>{summary}</p>
 {pictures}
-<p class="key"><i style="background:{best_color}"></i>best<i style="background:{front_color}"></i>Pareto front
-<i style="background:{other_color}"></i>other trials
-<i style="background:{infeasible_color}"></i>beyond a constraint</p>
+<p class="key">{key}</p>
 <div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>
 {body}
 </tbody></table></div></html>

@@ -10,7 +10,7 @@ from typing import Literal
 from mase.passes.workflow.searching.objectives import Objective
 from mase.passes.workflow.searching.outcomes import Outcome
 
-__all__ = ["COLORS", "Kind", "Panel", "Point", "make_panels", "padded"]
+__all__ = ["COLORS", "LABELS", "Kind", "Panel", "Point", "make_panels", "padded"]
 
 Kind = Literal["best", "front", "other", "infeasible"]
 
@@ -21,6 +21,14 @@ COLORS: dict[Kind, str] = {
     "infeasible": "#e4d3d3",
 }
 """The colour of each kind of trial, in both pictures."""
+
+LABELS: dict[Kind, str] = {
+    "best": "best",
+    "front": "Pareto front",
+    "other": "other trials",
+    "infeasible": "beyond a constraint",
+}
+"""What each kind of trial is called in both."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Panel:
         x: the metric from left to right.
         y: the metric from bottom to top.
         points: the trials, the best last so that it lies on top.
-        front: the numbers ``(x, y)`` of the Pareto front from left to right, to be joined by steps.
+        front: the numbers ``(x, y)`` of the Pareto front from left to right, to be joined.
         reference: the value of ``y`` in float; None if there is none.
     """
 

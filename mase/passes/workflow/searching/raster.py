@@ -6,16 +6,9 @@ import io
 from collections.abc import Sequence
 from typing import Any, cast
 
-from mase.passes.workflow.searching.panels import COLORS, Kind, Panel, padded
+from mase.passes.workflow.searching.panels import COLORS, LABELS, Panel, padded
 
 __all__ = ["to_png"]
-
-_LABELS: dict[Kind, str] = {
-    "best": "best",
-    "front": "Pareto front",
-    "other": "other trials",
-    "infeasible": "beyond a constraint",
-}
 
 
 def to_png(title: str, panels: Sequence[Panel]) -> bytes:
@@ -40,13 +33,11 @@ def to_png(title: str, panels: Sequence[Panel]) -> bytes:
 
 
 def _draw(axes: Any, panel: Panel) -> None:
-    for kind, label in _LABELS.items():
+    for layer, (kind, label) in enumerate(LABELS.items()):
         mine = [point for point in panel.points if point.kind == kind]
         if mine:
-            size = 70 if kind == "best" else 36
-            axes.scatter(
-                [p.x for p in mine], [p.y for p in mine], s=size, color=COLORS[kind], label=label, zorder=3
-            )
+            x, y, size = [p.x for p in mine], [p.y for p in mine], 70 if kind == "best" else 36
+            axes.scatter(x, y, s=size, color=COLORS[kind], label=label, zorder=9 - layer)
     if len(panel.front) > 1:
         axes.plot(*zip(*panel.front, strict=True), color=COLORS["front"], linewidth=1.2, alpha=0.6, zorder=2)
     if panel.reference is not None:

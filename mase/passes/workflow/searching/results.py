@@ -121,6 +121,7 @@ class Results:
 
         for each in self.distinct:
             graph = self.job.quantized(each.chosen)
+            graph.header.history.append("search")
             save(graph, folder / f"trial-{each.number}.toml")
         ctx.wrote(folder, "graphs of the Pareto front")
 

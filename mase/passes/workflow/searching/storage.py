@@ -11,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from mase.ir.diagnostics import MaseError
 
-__all__ = ["FileLock", "open_storage"]
+__all__ = ["JournalLock", "ProcessLock", "claims_of", "open_storage"]
 
 
 def open_storage(where: str | Path | None) -> BaseStorage:
@@ -30,7 +30,7 @@ def open_storage(where: str | Path | None) -> BaseStorage:
             return RDBStorage(str(where))
         path = Path(where)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=FileLock.of(path)))
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=JournalLock(path)))
     except Exception as error:  # each database has errors of its own
         raise MaseError.of(
             f"cannot open the study in {str(where)!r}: {error}",
@@ -38,10 +38,59 @@ def open_storage(where: str | Path | None) -> BaseStorage:
         ) from error
 
 
-class FileLock(JournalFileOpenLock):
-    """A lock that the system drops with the process that held it, so that none is left by a killed one.
+def claims_of(where: str | Path | None) -> ProcessLock:
+    """The lock under which a process begins a trial and says that it is its own.
 
-    Who takes it finds the journal whole: the end of a line that was cut off with its writer is removed.
+    Args:
+        where: as in `open_storage`. A database has no such lock.
+    """
+    if where is None or "://" in str(where):
+        return ProcessLock(None)
+    return ProcessLock(Path(where).with_suffix(".claims"))
+
+
+class ProcessLock:
+    """A lock between processes that the system drops with the one that held it, so none is ever left over.
+
+    Args:
+        file: what to lock, made if absent. With None, and on systems without ``flock``, it does nothing.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file if os.name == "posix" else None
+        self._held: IO[bytes] | None = None
+
+    @property
+    def works(self) -> bool:
+        """Whether it keeps anybody out."""
+        return self._file is not None
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        if self._file is not None:
+            import fcntl
+
+            self._held = self._file.open("wb")
+            fcntl.flock(self._held, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens if it is not held."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class JournalLock(JournalFileOpenLock):
+    """The lock of a journal. Who takes it finds the journal whole.
+
+    The rest of a line whose writer was killed is removed, which no reader could get over.
 
     Args:
         journal: the file to protect.
@@ -50,25 +99,20 @@ class FileLock(JournalFileOpenLock):
     def __init__(self, journal: Path) -> None:
         super().__init__(str(journal))
         self._journal = journal
-        self._held: IO[bytes] | None = None
-
-    @staticmethod
-    def of(journal: Path) -> JournalFileOpenLock:
-        """The lock for a journal; optuna's own where the system has no ``flock``."""
-        return FileLock(journal) if os.name == "posix" else JournalFileOpenLock(str(journal))
+        self._lock = ProcessLock(journal.with_suffix(".lock"))
 
     def acquire(self) -> bool:
-        import fcntl
-
-        self._held = self._journal.with_suffix(".lock").open("wb")
-        fcntl.flock(self._held, fcntl.LOCK_EX)
+        if not self._lock.works:
+            return super().acquire()
+        self._lock.acquire()
         self._mend()
         return True
 
     def release(self) -> None:
-        if self._held is not None:
-            self._held.close()
-            self._held = None
+        if self._lock.works:
+            self._lock.release()
+        else:
+            super().release()
 
     def _mend(self) -> None:
         with self._journal.open("rb+") as file:

@@ -13,13 +13,13 @@ from typing import Any, cast
 import optuna
 from optuna import Study
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mase.ir.diagnostics import MaseError
 from mase.passes.workflow.searching.objectives import Direction
 from mase.passes.workflow.searching.samplers import make_sampler
+from mase.passes.workflow.searching.storage import ProcessLock
 
 __all__ = ["METRICS", "REASON", "SURPLUS", "WORKER", "SharedStudy", "pause", "worker"]
 
@@ -27,7 +27,7 @@ METRICS, REASON, SURPLUS, WORKER = "metrics", "reason", "surplus", "worker"
 """What is kept of a trial: its metrics; why it has none; that it was one too many; who runs it."""
 
 _RETRY_OF = "mase:retry_of"
-_ANSWERS_WITHIN = 5.0  # seconds in which a process that lives says that a trial is its own
+_CLAIMED_WITHIN = 5.0  # seconds in which a process says that a trial is its own, where no lock tells
 _EXHAUSTIVE = ("grid", "brute_force")
 
 
@@ -45,12 +45,14 @@ class SharedStudy:
         storage: where it lives.
         sampler: the name of the sampler.
         total: how many trials there are to be, those of all processes and earlier runs together.
+        claims: held while a process begins a trial and says that it is its own.
     """
 
     study: Study
     storage: BaseStorage
     sampler: str
     total: int
+    claims: ProcessLock
 
     @classmethod
     def open(
@@ -64,6 +66,7 @@ class SharedStudy:
         seed: int,
         choices: Mapping[str, Sequence[str]],
         total: int,
+        claims: ProcessLock,
     ) -> SharedStudy:
         """Join a study, or make it if there is none of this name.
 
@@ -76,19 +79,25 @@ class SharedStudy:
             seed: seeds the sampler.
             choices: the choices of each dimension.
             total: how many trials there are to be.
+            claims: held while a process begins a trial.
 
         Raises:
             MaseError: if the study of this name is another search.
         """
-        chooser = make_sampler(sampler, seed, choices, lambda study, trial: len(_before(study, trial)))
-        ways = list(directions)
-        study = _created(storage, name, ways, chooser)
+        chooser = make_sampler(sampler, seed, choices, _before)
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            directions=list(directions),
+            sampler=chooser,
+            load_if_exists=True,
+        )
         known = cast("dict[str, str]", study.user_attrs.get("search", {}))
         if known:
             _check_same(name, known, facts)
         else:
             study.set_user_attr("search", dict(facts))
-        return cls(study, storage, sampler, total)
+        return cls(study, storage, sampler, total, claims)
 
     # -- what has been done -------------------------------------------------------------------
 
@@ -139,9 +148,10 @@ class SharedStudy:
     def recover(self) -> None:
         """Queue again what a process was running when it was killed."""
         slowest = max((t.duration.total_seconds() for t in self.finished() if t.duration), default=0.0)
-        for trial in self.trials(TrialState.RUNNING):
-            if _is_gone(trial, slowest):
-                self._give_up(trial)
+        with self.claims:
+            for trial in self.trials(TrialState.RUNNING):
+                if _is_gone(trial, slowest, 0.0 if self.claims.works else _CLAIMED_WITHIN):
+                    self._give_up(trial)
         retried = {trial.system_attrs.get(_RETRY_OF) for trial in self.trials()}
         for trial in self.trials(TrialState.FAIL):
             if not _counts(trial) and not _dropped(trial) and trial.number not in retried:
@@ -171,17 +181,6 @@ class SharedStudy:
         self.study.enqueue_trial(dict(params), skip_if_exists=True)
 
 
-def _created(storage: BaseStorage, name: str, directions: list[Direction], sampler: BaseSampler) -> Study:
-    try:
-        return optuna.create_study(
-            storage=storage, study_name=name, directions=directions, sampler=sampler, load_if_exists=True
-        )
-    except ValueError as error:
-        raise MaseError.of(
-            f"study {name!r} has other objectives: {error}", help="choose another study_name"
-        ) from error
-
-
 def _check_same(name: str, known: Mapping[str, str], facts: Mapping[str, str]) -> None:
     differing = [fact for fact in facts if known.get(fact) != facts[fact]]
     if differing:
@@ -205,7 +204,7 @@ def _before(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
     return [t for t in trials if t.state != TrialState.FAIL or _counts(t)]
 
 
-def _is_gone(trial: FrozenTrial, slowest: float) -> bool:
+def _is_gone(trial: FrozenTrial, slowest: float, claimed_within: float) -> bool:
     """Whether nobody works on a running trial any more.
 
     On this machine that can be known. Of another, a trial that takes five times as long as the slowest
@@ -214,7 +213,7 @@ def _is_gone(trial: FrozenTrial, slowest: float) -> bool:
     age = (datetime.now() - (trial.datetime_start or datetime.now())).total_seconds()
     owner = cast("dict[str, Any] | None", trial.user_attrs.get(WORKER))
     if owner is None:
-        return age > _ANSWERS_WITHIN
+        return age > claimed_within
     me = worker()
     if owner["host"] != me["host"]:
         return slowest > 0 and age > max(60.0, 5 * slowest)
