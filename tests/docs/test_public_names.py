@@ -13,8 +13,9 @@ import mase
 
 @cache
 def modules() -> list[str]:
-    """Give the names of all modules of mase."""
-    return ["mase", *(found.name for found in pkgutil.walk_packages(mase.__path__, "mase."))]
+    """Give the names of all modules of mase that may be imported without running a program."""
+    found = [m.name for m in pkgutil.walk_packages(mase.__path__, "mase.")]
+    return ["mase", *(name for name in found if not name.endswith(".__main__"))]
 
 
 def has_docstring(name: str, value: object) -> bool:
