@@ -13,6 +13,9 @@ from mase.ir.graph import Graph
 if TYPE_CHECKING:
     from torch import Tensor, fx, nn
 
+    from mase.runtime.kernels import Encoded
+    from mase.runtime.kernels.base import GivenScale
+
 __all__ = ["decode", "dumps", "encode", "load", "loads", "lower", "quantize", "save", "trace"]
 
 
@@ -153,64 +156,78 @@ def dumps(graph: Graph) -> str:
     return text.dumps(graph)
 
 
-def quantize(x: Tensor, format: Format | str) -> Tensor:
+def quantize(x: Tensor, format: Format | str, scale: GivenScale | None = None) -> Tensor:
     """The representable values nearest to ``x``; NaN stays NaN, infinities saturate.
 
     Args:
         x: float tensor of any shape.
         format: a number format or its text.
+        scale: for a format with scales, those to use in place of the ones that ``x`` itself would
+            get: a number or float32 tensor, or `mase.runtime.kernels.Scale`.
 
     Returns:
         A tensor of the shape and type of ``x``.
 
     Raises:
-        MaseError: if the format is unknown or incomplete.
+        MaseError: if the format is unknown or incomplete, or the scale does not fit.
 
     Example:
         >>> import torch, mase
-        >>> mase.quantize(torch.tensor([0.1, 100.0]), "fixed<8,4>")
+        >>> x = torch.tensor([0.1, 100.0])
+        >>> mase.quantize(x, "fixed<8,4>")
         tensor([0.1250, 7.9375])
+        >>> mase.quantize(x, "fp8_e4m3fn")
+        tensor([ 0.1016, 96.0000])
+        >>> mase.quantize(x, "int<8>", scale=0.5)
+        tensor([ 0.0000, 63.5000])
     """
     from mase.runtime import kernels
 
-    return kernels.quantize(x, format)
+    return kernels.quantize(x, format, scale)
 
 
-def encode(x: Tensor, format: Format | str) -> Tensor:
+def encode(x: Tensor, format: Format | str, scale: GivenScale | None = None) -> Tensor | Encoded:
     """The integer codes of the representable values nearest to ``x``.
 
     Args:
         x: float tensor of any shape.
         format: a number format or its text.
+        scale: for a format with scales, those to use, as for `quantize`.
 
     Returns:
-        Codes of the shape of ``x``, in the smallest integer type that holds them.
+        Codes of the shape of ``x``, in the smallest integer type that holds them. Where the format
+        has scales they come along: ``.codes`` and ``.scale`` of an `mase.runtime.kernels.Encoded`.
 
     Raises:
-        MaseError: if the format is unknown, or ``x`` holds NaN.
+        MaseError: if the format is unknown, ``x`` holds NaN and the format has none, or the scale
+            does not fit.
 
     Example:
         >>> import torch, mase
-        >>> mase.encode(torch.tensor([0.1, 100.0]), "fixed<8,4>")
+        >>> x = torch.tensor([0.1, 100.0])
+        >>> mase.encode(x, "fixed<8,4>")
         tensor([  2, 127], dtype=torch.int8)
+        >>> found = mase.encode(x, "mxfp4<32>")
+        >>> found.codes.tolist(), found.scale.value.tolist()
+        ([0, 7], [131])
     """
     from mase.runtime import kernels
 
-    return kernels.encode(x, format)
+    return kernels.encode(x, format, scale)
 
 
-def decode(codes: Tensor, format: Format | str) -> Tensor:
+def decode(codes: Tensor | Encoded, format: Format | str) -> Tensor:
     """The values of integer codes: ``decode(encode(x, f), f)`` is ``quantize(x, f)``.
 
     Args:
-        codes: integer tensor of any shape.
+        codes: what `encode` gives: an integer tensor, or codes with their scales.
         format: the number format of the codes, or its text.
 
     Returns:
-        float32 if it holds every value of the format, else float64.
+        float32 if it holds every value of the format (every code of one with scales), else float64.
 
     Raises:
-        MaseError: if the format is unknown.
+        MaseError: if the format is unknown, or has scales and ``codes`` none.
 
     Example:
         >>> import torch, mase

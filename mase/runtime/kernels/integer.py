@@ -1,0 +1,115 @@
+"""Scaled integers, in the float32 operations of ONNX's ``QuantizeLinear`` and ``DequantizeLinear``.
+
+What needs more than float32's 24 bits, widths of 25 to 32, is computed in float64 with the same scales.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from mase.ir import MaseError
+from mase.ir.formats import Integer
+from mase.runtime.kernels.base import GivenScale, ScaledKernel, register_kernel
+from mase.runtime.kernels.bits import code_type, finite, gradient_between, refuse_nan, round_units, saturated
+from mase.runtime.kernels.encoded import Encoded, Scale
+from mase.runtime.kernels.sharing import Sharing, check_shape
+
+__all__ = ["LEAST_SCALE", "IntegerKernel"]
+
+LEAST_SCALE = 2.0**-126
+"""The scale of nothing but zeros: the smallest normal float32."""
+
+
+def _working_type(format: Integer) -> torch.dtype:
+    return torch.float32 if format.width <= 24 else torch.float64
+
+
+def _sharing(format: Integer) -> Sharing:
+    return Sharing(format.channel, format.group, format.token)
+
+
+@register_kernel(Integer)
+class IntegerKernel(ScaledKernel[Integer]):
+    """``clip(round(x / s) + z) * s``, everything in float32 for widths of up to 24 bits."""
+
+    def scale_of(self, x: Tensor, format: Integer) -> Scale:
+        check_shape(format, x.shape)
+        sharing = _sharing(format)
+        x = finite(sharing.arrange(x.to(_working_type(format))))
+        low: Tensor | None = None
+        if format.signed:
+            span = sharing.reduce(torch.amax, x.abs_())
+        else:
+            span = sharing.reduce(torch.amax, x).clamp_min_(0)
+            if format.asym:
+                low = sharing.reduce(torch.amin, x).clamp_max_(0)
+                span = span - low
+        scale = (span / max(format.code_max, 1)).clamp_(LEAST_SCALE, torch.finfo(torch.float32).max)
+        scale = scale.float()
+        if low is None:
+            return Scale(scale)
+        zero_point = (-low / scale).round_().clamp_(0, format.code_max)
+        return Scale(scale, zero_point.to(torch.int32 if format.width < 32 else torch.int64))
+
+    def given(self, scale: GivenScale, x: Tensor, format: Integer) -> Scale:
+        if not isinstance(scale, Scale):
+            scale = Scale(torch.as_tensor(scale, device=x.device))
+        if scale.value is None or (scale.zero_point is not None) != format.asym:
+            also = "a scale and a zero point" if format.asym else "a scale and no zero point"
+            raise MaseError.of(f"{format} needs {also}", help="pass Scale(value, zero_point)")
+        check_shape(format, x.shape, scale.value, scale.zero_point)
+        return Scale(scale.value.detach().float(), scale.zero_point)
+
+    def encode(self, x: Tensor, format: Integer, scale: Scale | None = None) -> Encoded:
+        refuse_nan(x, format)
+        scale = scale or self.scale_of(x, format)
+        sharing = _sharing(format)
+        codes = _codes(sharing.arrange(x.to(_working_type(format))), format, scale)
+        dtype = code_type(format.code_min, format.code_max)
+        return Encoded(sharing.restore(codes.to(dtype), x.shape), scale)
+
+    def decode(self, codes: Encoded, format: Integer) -> Tensor:
+        check_shape(format, codes.codes.shape, codes.scale.value, codes.scale.zero_point)
+        sharing = _sharing(format)
+        arranged = sharing.arrange(codes.codes.to(_working_type(format)))
+        return sharing.restore(_values(arranged, format, codes.scale), codes.codes.shape)
+
+    def quantize(self, x: Tensor, format: Integer, scale: Scale | None = None) -> Tensor:
+        scale = scale or self.scale_of(x, format)
+        sharing = _sharing(format)
+        codes = _codes(sharing.arrange(x.to(_working_type(format))), format, scale)
+        return sharing.restore(saturated(_values(codes, format, scale), x.dtype), x.shape)
+
+    def pass_gradient(
+        self, gradient: Tensor, x: Tensor, format: Integer, scale: Scale | None = None
+    ) -> Tensor:
+        if scale is None:  # what the scale was taken from is its range
+            return gradient_between(gradient, x, format.min, math.inf)
+        sharing = _sharing(format)
+        arranged = sharing.arrange(x.to(_working_type(format)))
+        limits = (torch.full_like(arranged[..., :1], c) for c in (format.code_min, format.code_max))
+        low, high = (_values(k, format, scale) for k in limits)
+        outside = sharing.restore((arranged < low) | (arranged > high), x.shape)
+        return gradient.masked_fill(outside, 0)
+
+
+def _codes(x: Tensor, format: Integer, scale: Scale) -> Tensor:
+    """Codes as floats, in a new tensor."""
+    assert scale.value is not None
+    sharing = _sharing(format)
+    codes = round_units(x / sharing.spread(scale.value, x).to(x.dtype), format.rounding)
+    if scale.zero_point is not None:
+        codes += sharing.spread(scale.zero_point, x)
+    return codes.clamp_(format.code_min, format.code_max)
+
+
+def _values(codes: Tensor, format: Integer, scale: Scale) -> Tensor:
+    assert scale.value is not None
+    sharing = _sharing(format)
+    if scale.zero_point is not None:
+        codes = codes - sharing.spread(scale.zero_point, codes)
+    values = codes * sharing.spread(scale.value, codes).to(codes.dtype)
+    return values.add_(0.0)  # integers know no -0
