@@ -47,8 +47,8 @@ class IntegerKernel(ScaledKernel[Integer]):
             if format.asym:
                 low = sharing.reduce(torch.amin, x).clamp_max_(0)
                 span = span - low
-        scale = (span / max(format.code_max, 1)).clamp_(LEAST_SCALE, torch.finfo(torch.float32).max)
-        scale = scale.float()
+        largest = torch.finfo(torch.float32).max / 2 ** (format.width - format.signed)
+        scale = (span / max(format.code_max, 1)).clamp_(LEAST_SCALE, largest).float()
         if low is None:
             return Scale(scale)
         zero_point = (-low / scale).round_().clamp_(0, format.code_max)

@@ -7,9 +7,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from mase.ir import Format
+from mase.ir import Format, MaseError
 from mase.runtime import native
-from mase.runtime.kernels.base import as_format, kernel_of, quantize
+from mase.runtime.kernels.base import GivenScale, ScaledKernel, as_format, kernel_of, quantize
+from mase.runtime.kernels.encoded import Scale
 from mase.runtime.kernels.fixed import round_to
 
 __all__ = ["fake_quantize", "pass_gradient", "round_straight"]
@@ -50,6 +51,30 @@ class _EagerFakeQuantize(torch.autograd.Function):
     backward = _FakeQuantize.backward
 
 
+class _ScaledFakeQuantize(torch.autograd.Function):
+    """The same with a scale from outside, to which no gradient goes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, format: Format, clip_grad: bool, scale: Scale) -> Tensor:
+        ctx.format, ctx.scale = format, scale
+        ctx.save_for_backward(*((x,) if clip_grad else ()))
+        return quantize(x, format, scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = gradients
+        for x in ctx.saved_tensors:
+            gradient = _scaled_kernel(ctx.format).pass_gradient(gradient, x, ctx.format, ctx.scale)
+        return gradient, None, None, None
+
+
+def _scaled_kernel(format: Format) -> ScaledKernel[Any]:
+    kernel = kernel_of(format)
+    if not isinstance(kernel, ScaledKernel):
+        raise MaseError.of(f"format {format} has no scale", help="leave scale out, or quantize to int<8>")
+    return kernel
+
+
 def pass_gradient(gradient: Tensor, x: Tensor, format: Format) -> Tensor:
     """The straight-through gradient: ``gradient`` where ``x`` lies in the range of ``format``, 0 elsewhere.
 
@@ -63,7 +88,9 @@ def pass_gradient(gradient: Tensor, x: Tensor, format: Format) -> Tensor:
     return plan.pass_gradient(gradient, x) if plan else kernel_of(format).pass_gradient(gradient, x, format)
 
 
-def fake_quantize(x: Tensor, format: Format | str, clip_grad: bool = True) -> Tensor:
+def fake_quantize(
+    x: Tensor, format: Format | str, clip_grad: bool = True, scale: GivenScale | None = None
+) -> Tensor:
     """`quantize` with the straight-through estimator of Bengio et al. 2013 (arXiv:1308.3432) as gradient.
 
     Args:
@@ -71,6 +98,8 @@ def fake_quantize(x: Tensor, format: Format | str, clip_grad: bool = True) -> Te
         format: a number format or its text.
         clip_grad: whether the gradient is 0 where ``x`` lies outside of the representable range;
             otherwise it passes everywhere.
+        scale: the scales, where the format has some and they are not to come from ``x``. The range is
+            then theirs; without them every finite number is in the range of a format with scales.
 
     Returns:
         The quantized values, a tensor like ``x``.
@@ -82,6 +111,10 @@ def fake_quantize(x: Tensor, format: Format | str, clip_grad: bool = True) -> Te
         >>> x.grad
         tensor([1., 0.])
     """
+    if scale is not None:
+        format = as_format(format)
+        given = _scaled_kernel(format).given(scale, x, format)
+        return cast(Any, _ScaledFakeQuantize).apply(x, format, clip_grad, given)
     if torch.compiler.is_compiling():
         return torch.ops.mase.fake_quantize(x, str(format), clip_grad)  # see ops.py
     format = as_format(format)
