@@ -72,8 +72,8 @@ def to_fields(value: Any) -> dict[str, Any]:
         item = getattr(value, field.name)
         if item == _default(field):
             continue
-        as_float = item is not None and _is_float(hints[field.name])
-        table[field.name] = float(item) if as_float else to_plain(item)
+        whole = isinstance(item, int) and _is_float(hints[field.name])
+        table[field.name] = float(item) if whole else to_plain(item)
     return table
 
 
