@@ -12,7 +12,7 @@ from mase.ir.formats.words import read_keys, read_words, write_words
 
 __all__ = ["Integer"]
 
-_USAGE = "W, then narrow, asym (for uint), and one of channel=A, group=G or token"
+_USAGE = "narrow or (for uint) asym, and one of channel=A, group=G and token"
 _MAX_WIDTH = 32
 
 
@@ -75,7 +75,7 @@ class Integer(Format):
     @classmethod
     def from_text(cls, name: str, args: Sequence[str]) -> Format:
         flags, keys = ("asym", "narrow", "token"), ("channel", "group")
-        words = read_words(args, f"{name}<W> ({_USAGE})", (1, 1), keys, flags)
+        words = read_words(args, f"{name}<W> with {_USAGE}", (1, 1), keys, flags)
         return cls(
             words.numbers[0],
             signed=name == "int",

@@ -65,7 +65,7 @@ def read_words(
         elif rounds and arg in ROUNDINGS and not roundings:
             roundings.append(arg)
         else:
-            raise ValueError(f"unexpected {arg!r}; expected {usage}" + (", half_up or floor" * rounds))
+            raise ValueError(f"unexpected {arg!r}; expected {usage}" + (", and half_up or floor" * rounds))
     if not count[0] <= len(numbers) <= count[1]:
         raise ValueError(f"found {len(numbers)} numbers; expected {usage}")
     return Words(tuple(numbers), values, frozenset(words), roundings[0] if roundings else "half_even")

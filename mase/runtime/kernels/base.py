@@ -24,6 +24,7 @@ __all__ = [
     "quantize",
     "register_kernel",
     "scale_of",
+    "scaled_kernel",
 ]
 
 GivenScale = Scale | Tensor | float
@@ -130,15 +131,21 @@ def as_format(format: Format | str) -> Format:
     return _parsed(format) if isinstance(format, str) else format
 
 
-def _given(
-    kernel: Kernel[Any], scale: GivenScale | None, x: Tensor, format: Format
-) -> tuple[Scale] | tuple[()]:
-    """The scale as a further argument of the kernel's methods, if there is one."""
-    if scale is None:
-        return ()
+def scaled_kernel(format: Format) -> ScaledKernel[Any]:
+    """`kernel_of` a format that has scales.
+
+    Raises:
+        MaseError: if it has none.
+    """
+    kernel = kernel_of(format)
     if not isinstance(kernel, ScaledKernel):
         raise MaseError.of(f"format {format} has no scale", help="leave scale out, or quantize to int<8>")
-    return (kernel.given(scale, x, format),)
+    return kernel
+
+
+def _given(scale: GivenScale | None, x: Tensor, format: Format) -> tuple[Scale] | tuple[()]:
+    """The scale as a further argument of the kernel's methods, if there is one."""
+    return () if scale is None else (scaled_kernel(format).given(scale, x, format),)
 
 
 def encode(x: Tensor, format: Format | str, scale: GivenScale | None = None) -> Tensor | Encoded:
@@ -164,8 +171,7 @@ def encode(x: Tensor, format: Format | str, scale: GivenScale | None = None) -> 
         tensor([   2, -128], dtype=torch.int8)
     """
     format = as_format(format)
-    kernel = kernel_of(format)
-    return kernel.encode(x, format, *_given(kernel, scale, x, format))
+    return kernel_of(format).encode(x, format, *_given(scale, x, format))
 
 
 def decode(codes: Tensor | Encoded, format: Format | str) -> Tensor:
@@ -219,8 +225,7 @@ def quantize(x: Tensor, format: Format | str, scale: GivenScale | None = None) -
     plan = None if scale is not None else native.plan_for(format, x)
     if plan:
         return plan.quantize(x)
-    kernel = kernel_of(format)
-    return kernel.quantize(x, format, *_given(kernel, scale, x, format))
+    return kernel_of(format).quantize(x, format, *_given(scale, x, format))
 
 
 def scale_of(x: Tensor, format: Format | str) -> Scale | None:

@@ -79,7 +79,9 @@ class TernaryKernel(ScaledKernel[Ternary]):
 
     def given(self, scale: GivenScale, x: Tensor, format: Ternary) -> Scale:
         scale = _given_factor(scale, x, format)
-        return Scale(scale.value, threshold=scale.threshold or self.scale_of(x, format).threshold)
+        if scale.threshold is not None:
+            return scale
+        return Scale(scale.value, threshold=self.scale_of(x, format).threshold)
 
     def encode(self, x: Tensor, format: Ternary, scale: Scale | None = None) -> Tensor | Encoded:
         refuse_nan(x, format)

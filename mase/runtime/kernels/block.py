@@ -36,7 +36,7 @@ class BlockKernel(ScaledKernel[Block]):
         if format.covers:
             exponent += (largest > power_of_two(exponent)).int()
         low, high = format.scale_range
-        exponent = (exponent - format.element_exponent).clamp_(low, high).masked_fill_(largest == 0, low)
+        exponent = (exponent - format.element_exponent).clamp(low, high).masked_fill_(largest == 0, low)
         return Scale(exponent.mul_(format.scale_sign).add_(format.scale_offset).to(torch.uint8))
 
     def given(self, scale: GivenScale, x: Tensor, format: Block) -> Scale:

@@ -48,10 +48,10 @@ class IntegerKernel(ScaledKernel[Integer]):
                 low = sharing.reduce(torch.amin, x).clamp_max_(0)
                 span = span - low
         largest = torch.finfo(torch.float32).max / 2 ** (format.width - format.signed)
-        scale = (span / max(format.code_max, 1)).clamp_(LEAST_SCALE, largest).float()
+        scale = (span / max(format.code_max, 1)).clamp(LEAST_SCALE, largest).float()
         if low is None:
             return Scale(scale)
-        zero_point = (-low / scale).round_().clamp_(0, format.code_max)
+        zero_point = (-low / scale).round_().clamp(0, format.code_max)
         return Scale(scale, zero_point.to(torch.int32 if format.width < 32 else torch.int64))
 
     def given(self, scale: GivenScale, x: Tensor, format: Integer) -> Scale:
@@ -103,7 +103,7 @@ def _codes(x: Tensor, format: Integer, scale: Scale) -> Tensor:
     codes = round_units(x / sharing.spread(scale.value, x).to(x.dtype), format.rounding)
     if scale.zero_point is not None:
         codes += sharing.spread(scale.zero_point, x)
-    return codes.clamp_(format.code_min, format.code_max)
+    return codes.clamp(format.code_min, format.code_max)
 
 
 def _values(codes: Tensor, format: Integer, scale: Scale) -> Tensor:

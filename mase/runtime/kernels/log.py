@@ -24,7 +24,7 @@ _EXPONENTS = {
 
 def _exponents(x: Tensor, format: Log, low: int, high: int) -> Tensor:
     """The exponents that float64 numbers round to, in ``[low, high]``."""
-    magnitude = x.abs().clamp_(2.0**low, 2.0**high)
+    magnitude = x.abs().clamp(2.0**low, 2.0**high)
     below = floor_log2(magnitude)
     fraction = magnitude * power_of_two(-below)
     if format.rounding == "floor":  # the next number below, which for negative ones has the larger exponent

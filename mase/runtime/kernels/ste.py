@@ -7,9 +7,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from mase.ir import Format, MaseError
+from mase.ir import Format
 from mase.runtime import native
-from mase.runtime.kernels.base import GivenScale, ScaledKernel, as_format, kernel_of, quantize
+from mase.runtime.kernels.base import GivenScale, as_format, kernel_of, quantize, scaled_kernel
 from mase.runtime.kernels.encoded import Scale
 from mase.runtime.kernels.fixed import round_to
 
@@ -64,15 +64,8 @@ class _ScaledFakeQuantize(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = gradients
         for x in ctx.saved_tensors:
-            gradient = _scaled_kernel(ctx.format).pass_gradient(gradient, x, ctx.format, ctx.scale)
+            gradient = scaled_kernel(ctx.format).pass_gradient(gradient, x, ctx.format, ctx.scale)
         return gradient, None, None, None
-
-
-def _scaled_kernel(format: Format) -> ScaledKernel[Any]:
-    kernel = kernel_of(format)
-    if not isinstance(kernel, ScaledKernel):
-        raise MaseError.of(f"format {format} has no scale", help="leave scale out, or quantize to int<8>")
-    return kernel
 
 
 def pass_gradient(gradient: Tensor, x: Tensor, format: Format) -> Tensor:
@@ -113,7 +106,7 @@ def fake_quantize(
     """
     if scale is not None:
         format = as_format(format)
-        given = _scaled_kernel(format).given(scale, x, format)
+        given = scaled_kernel(format).given(scale, x, format)
         return cast(Any, _ScaledFakeQuantize).apply(x, format, clip_grad, given)
     if torch.compiler.is_compiling():
         return torch.ops.mase.fake_quantize(x, str(format), clip_grad)  # see ops.py
