@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mase.ir.diagnostics import MaseError, UsageError, did_you_mean
@@ -149,7 +150,7 @@ class Search:
         from mase.passes.workflow.searching.measure import Bench, task_metrics
         from mase.passes.workflow.searching.trial_graph import Formats, quantizable
 
-        task = self.task or ctx.task
+        task, seed = self.task or ctx.task, self._seed(ctx)
         metrics = task_metrics(ctx, task)
         wanted = self.objectives or ["accuracy" if "accuracy" in metrics else "loss", "average_bits"]
         given = [Objective(each) if isinstance(each, str) else each for each in wanted]
@@ -165,13 +166,16 @@ class Search:
                 batches=self.batches,
                 task=task,
                 steps=self.train_steps,
-                train=self.train,
+                train=self.train if self.train.seed is not None else replace(self.train, seed=seed),
                 measure=self.measure,
             ),
             objectives=objectives,
             constraints=constraints,
             base=self.base,
         )
+
+    def _seed(self, ctx: Context) -> int:
+        return ctx.seed if self.seed is None else self.seed
 
     def _space(
         self, graph: Graph, ctx: Context, roles: dict[str, tuple[str, ...]]
@@ -190,7 +194,7 @@ class Search:
         from mase.passes.workflow.searching.storage import claims_of, open_storage
         from mase.passes.workflow.searching.study import SharedStudy
 
-        seed = ctx.seed if self.seed is None else self.seed
+        seed = self._seed(ctx)
         where = self.storage
         if where is None and ctx.output_dir is not None:
             where = str(ctx.output_dir / FOLDER / "study.log")

@@ -90,12 +90,10 @@ class Bench:
         from mase.runtime.lower import write_back
         from mase.runtime.trainer import fit
 
-        seed = self.ctx.seed if self.train.seed is None else self.train.seed
         config = replace(
             self.train,
             max_epochs=-1,
             max_steps=self.steps,
-            seed=seed,
             report_to="none",
             progress=False,
             resume=False,

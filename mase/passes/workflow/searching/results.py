@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,15 +45,13 @@ class Results:
     @property
     def front(self) -> list[Outcome]:
         """The Pareto front, the best in the first objective first."""
-        first = self.job.objectives[0]
-        sign = -1 if first.direction == "maximize" else 1
-        return sorted((o for o in self.outcomes if o.front), key=lambda o: sign * o.metrics[first.name])
+        return self._ranked(each for each in self.outcomes if each.front)
 
     @property
-    def distinct(self) -> list[Outcome]:
-        """The front without trials that equal an earlier one in every objective; the best stays."""
+    def shown(self) -> list[Outcome]:
+        """The front, or all feasible trials if there is one objective, each of different values."""
         found: dict[tuple[float, ...], Outcome] = {}
-        for each in self.front:
+        for each in self._ranked(o for o in self.outcomes if o.front or (self._alone and o.feasible)):
             values = tuple(each.metrics[objective.name] for objective in self.job.objectives)
             if values not in found or each.number == self.best.number:
                 found[values] = each
@@ -62,11 +60,20 @@ class Results:
     @property
     def summary(self) -> str:
         """What was searched, in one line."""
-        count, front = len(self.outcomes), len(self.front)
-        return f"{count} trials, {front} on the Pareto front, best is trial {self.best.number}"
+        front = "" if self._alone else f"{len(self.front)} on the Pareto front, "
+        return f"{len(self.outcomes)} trials, {front}best is trial {self.best.number}"
+
+    @property
+    def _alone(self) -> bool:
+        return len(self.job.objectives) == 1
+
+    def _ranked(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
+        first = self.job.objectives[0]
+        sign = -1 if first.direction == "maximize" else 1
+        return sorted(outcomes, key=lambda each: sign * each.metrics[first.name])
 
     def show(self, console: Console) -> None:
-        """Print the Pareto front, with the float graph to compare with.
+        """Print the best trials, with the float graph to compare with.
 
         Args:
             console: where to.
@@ -77,18 +84,18 @@ class Results:
 
         if not console.is_terminal:
             console = Console(file=console.file, width=_WIDE)  # a pipe or a log does not wrap
-        front, names = self.distinct, self.job.shown
+        shown, names = self.shown, self.job.shown
         table = Table(title=self.summary, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for name in ("trial", *names):
             table.add_column(name, justify="right")
         table.add_column("formats")
         table.add_row("float", *(_short(self.reference.get(name)) for name in names), "")
-        for each in front[:_ROWS]:
+        for each in shown[:_ROWS]:
             style = "bold" if each.number == self.best.number else None
             values = (_short(each.metrics[name]) for name in names)
             table.add_row(str(each.number), *values, _formats(each), style=style)
-        if len(front) > _ROWS:
-            table.caption = f"and {len(front) - _ROWS} more"
+        if len(shown) > _ROWS:
+            table.caption = f"and {len(shown) - _ROWS} more"
         console.print(table)
 
     def write(self, ctx: Context, folder: str, *, write_pareto: bool) -> None:
@@ -119,7 +126,7 @@ class Results:
     def _write_graphs(self, ctx: Context, folder: Path) -> None:
         from mase.ir.files import save
 
-        for each in self.distinct:
+        for each in self.shown:
             graph = self.job.quantized(each.chosen)
             graph.header.history.append("search")
             save(graph, folder / f"trial-{each.number}.toml")
