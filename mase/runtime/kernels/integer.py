@@ -43,9 +43,9 @@ class IntegerKernel(ScaledKernel[Integer]):
         if format.signed:
             span = sharing.reduce(torch.amax, x.abs_())
         else:
-            span = sharing.reduce(torch.amax, x).clamp_min_(0)
+            span = sharing.reduce(torch.amax, x).clamp_min(0)
             if format.asym:
-                low = sharing.reduce(torch.amin, x).clamp_max_(0)
+                low = sharing.reduce(torch.amin, x).clamp_max(0)
                 span = span - low
         largest = torch.finfo(torch.float32).max / 2 ** (format.width - format.signed)
         scale = (span / max(format.code_max, 1)).clamp(LEAST_SCALE, largest).float()

@@ -49,16 +49,17 @@ def status() -> str:
     return found if isinstance(found, str) else "native"
 
 
-def function(name: str, *arguments: type) -> Callable[..., Any]:
+def function(name: str, *arguments: type, returns: type | None = None) -> Callable[..., Any]:
     """A function of the library, which must be there.
 
     Args:
         name: what it is called in C.
-        arguments: the types of its arguments; it returns nothing.
+        arguments: the types of its arguments.
+        returns: the type of its result.
     """
     found = library()
     assert found is not None, status()
     result = found[name]  # indexing makes a new object each time, so that types are not shared
     result.argtypes = arguments
-    result.restype = None
+    result.restype = returns
     return result

@@ -1,109 +1,97 @@
-"""A plan: the C functions and constants that quantize to one format, and which tensors they take."""
+"""A plan: the C functions and constants that quantize to one format."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from ctypes import c_int, c_int64, c_void_p
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from ctypes import c_float, c_int, c_int64, c_void_p
 from functools import cache
 from importlib import import_module
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mase.ir import Format
 from mase.runtime.native.library import function, library
+from mase.runtime.native.tensors import dense, fresh, is_observed, is_plain, laid_out_like
 
-__all__ = ["Layout", "Plan", "plan_for", "register_plan"]
+__all__ = ["Elementwise", "Plan", "plan_for", "register_plan"]
 
-Layout = Callable[[tuple[int, ...]], tuple[int, int]]
 F = TypeVar("F", bound=Format)
-
-_SIZES = (c_int64, c_int64, c_int, c_void_p)
-_INTERNALS: Any = cast(Any, torch)._C
-_LARGE = 1 << 20  # elements from which fewer page faults pay for asking
+_LARGEST = torch.finfo(torch.float32).max
 
 
-class Plan:
+class Plan(ABC):
     """How the library quantizes to one format.
 
     Args:
-        forward: the name of the C function ``(x, y, rows, columns, threads, constants)``.
-        backward: that of ``(x, gradient, y, rows, columns, threads, constants)``.
-        constants: what the functions know of the format.
-        layout: rows and columns of a shape in C order; None where each value is on its own, so that
-            any layout without holes does.
+        low: the least number that gradients pass at; -inf means all finite ones.
+        high: the largest.
     """
 
-    def __init__(
-        self, forward: str, backward: str, constants: ctypes.Structure, layout: Layout | None = None
-    ) -> None:
-        self._forward = function(forward, c_void_p, c_void_p, *_SIZES)
-        self._backward = function(backward, c_void_p, c_void_p, c_void_p, *_SIZES)
-        self._constants = constants
-        self._address = ctypes.addressof(constants)
-        self._layout = layout
+    def __init__(self, low: float, high: float) -> None:
+        self._limits = max(low, -_LARGEST), min(high, _LARGEST)
+        self._rarely_clips = self._limits == (-_LARGEST, _LARGEST)
+        limits = c_int64, c_int, c_float, c_float
+        self._clip = function("mase_clip", c_void_p, c_void_p, c_void_p, *limits)
+        self._outside = function("mase_outside", c_void_p, *limits, returns=c_int64)
 
+    def takes(self, shape: Sequence[int]) -> bool:
+        """Whether the library can quantize a tensor of this shape."""
+        return True
+
+    @abstractmethod
     def quantize(self, x: Tensor) -> Tensor:
         """The quantized values of ``x``, for which `plan_for` gave this plan."""
-        x = self._dense(x)
-        y = _fresh(x)
-        self._forward(x.data_ptr(), y.data_ptr(), *self._sizes(x))
-        return y
 
     def pass_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
         """``gradient`` where ``x`` lies in the representable range, 0 elsewhere."""
-        x = self._dense(x)
-        y = _fresh(x)
-        if gradient.stride() != x.stride():
-            gradient = torch.empty_like(x).copy_(gradient)
-        self._backward(x.data_ptr(), gradient.data_ptr(), y.data_ptr(), *self._sizes(x))
+        x = dense(x)
+        sizes = x.numel(), torch.get_num_threads(), *self._limits
+        if self._rarely_clips and not self._outside(x.data_ptr(), *sizes):
+            return gradient  # reading once is cheaper than to read twice and write
+        gradient, y = laid_out_like(gradient, x), fresh(x)
+        self._clip(x.data_ptr(), gradient.data_ptr(), y.data_ptr(), *sizes)
         return y
 
-    def _dense(self, x: Tensor) -> Tensor:
-        if x.is_contiguous():
-            return x
-        if self._layout:
-            return x.contiguous()
-        return x if _without_holes(x) else torch.empty_like(x).copy_(x)
 
-    def _sizes(self, x: Tensor) -> tuple[int, int, int, int]:
-        rows, columns = self._layout(tuple(x.shape)) if self._layout else (1, x.numel())
-        return rows, columns, torch.get_num_threads(), self._address
+class Elementwise(Plan):
+    """Each value on its own.
 
+    Args:
+        name: the C function.
+        constants: what it knows of the format.
+        limits: as for `Plan`.
+    """
 
-def _without_holes(x: Tensor) -> bool:
-    """Whether the elements of ``x`` fill one stretch of memory, in whatever order."""
-    return bool(torch.ops.aten.is_non_overlapping_and_dense(x))
+    def __init__(self, name: str, constants: ctypes.Structure, limits: tuple[float, float]) -> None:
+        super().__init__(*limits)
+        self._function = function(name, c_void_p, c_void_p, c_int64, c_int64, c_int, c_void_p)
+        self._constants = constants
+        self._address = ctypes.addressof(constants)
 
-
-def _fresh(x: Tensor) -> Tensor:
-    """A tensor to fill, laid out like ``x``."""
-    y = torch.empty_like(x)
-    if y.numel() >= _LARGE:
-        _prepare()(y.data_ptr(), 4 * y.numel())
-    return y
-
-
-@cache
-def _prepare() -> Callable[..., Any]:
-    return function("mase_prepare", c_void_p, c_int64)
+    def quantize(self, x: Tensor) -> Tensor:
+        x = dense(x)
+        y = fresh(x)
+        self._function(x.data_ptr(), y.data_ptr(), 1, x.numel(), torch.get_num_threads(), self._address)
+        return y
 
 
 Builder = Callable[[F], Plan | None]
 _BUILDERS: dict[type[Format], Builder[Any]] = {}
 
 
-def register_plan(format: type[F]) -> Callable[[Builder[F]], Builder[F]]:
-    """Decorator: let a function say how to quantize to formats of one class, or None if the library cannot.
+def register_plan(*formats: type[F]) -> Callable[[Builder[F]], Builder[F]]:
+    """Decorator: let a function say how to quantize to formats of some classes, or None if C cannot.
 
     Args:
-        format: the class; its subclasses are not meant, for their arithmetic may differ.
+        formats: the classes; their subclasses are not meant, for their arithmetic may differ.
     """
 
     def register(build: Builder[F]) -> Builder[F]:
-        _BUILDERS[format] = build
+        _BUILDERS.update(dict.fromkeys(formats, build))
         return build
 
     return register
@@ -111,7 +99,7 @@ def register_plan(format: type[F]) -> Callable[[Builder[F]], Builder[F]]:
 
 @cache
 def _plan_of(format: Format) -> Plan | None:
-    if library() is None or not format.calibrated:
+    if not format.calibrated or library() is None:
         return None
     import_module("mase.runtime.native.families")
     build = _BUILDERS.get(type(format))
@@ -122,30 +110,10 @@ def plan_for(format: Format, *tensors: Tensor) -> Plan | None:
     """How the library quantizes to ``format``; None where the reference must.
 
     Args:
-        format: a complete number format.
+        format: a number format.
         tensors: what will be quantized, and its gradient if that will be taken.
     """
-    if _is_observed() or not all(_is_plain(t) for t in tensors):
+    if is_observed() or not all(is_plain(t) for t in tensors):
         return None
-    return _plan_of(format)
-
-
-def _is_plain(x: Tensor) -> bool:
-    """Whether ``x`` is float32 in memory that C can read."""
-    return (
-        type(x) in (Tensor, nn.Parameter)
-        and x.dtype is torch.float32
-        and x.is_cpu
-        and x.layout is torch.strided
-        and not (x.is_neg() or x._is_zerotensor())
-    )
-
-
-def _is_observed() -> bool:
-    """Whether torch follows what is computed, which C would hide from it."""
-    return (
-        torch.compiler.is_compiling()
-        or _INTERNALS._are_functorch_transforms_active()
-        or _INTERNALS._len_torch_dispatch_stack() > 0
-        or _INTERNALS._get_tracing_state() is not None
-    )
+    plan = _plan_of(format)
+    return plan if plan and plan.takes(tensors[0].shape) else None

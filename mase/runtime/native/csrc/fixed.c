@@ -8,23 +8,17 @@ struct fixed {
     int32_t wide; /* whether float32 is too narrow to round in */
 };
 
-#define ROUND(name, type) \
-    INLINE type name(type x, type magic, type step, int rounding) \
+#define ROUND(name, real) \
+    INLINE real name(real x, real magic, real step, int rounding) \
     { \
-        type nearest = (x + magic) - magic; \
+        real nearest = (x + magic) - magic; \
         if (rounding == HALF_EVEN) return nearest; \
-        type below = nearest - step * (type)(nearest > x); \
+        real below = nearest - step * (real)(nearest > x); \
         if (rounding == FLOOR) return below; \
-        return below + step * (type)(x - below >= step / 2); \
+        return below + step * (real)(x - below >= step / 2); \
     }
 ROUND(round_narrow, float)
 ROUND(round_wide, double)
-
-INLINE float clamp(float x, float low, float high)
-{
-    x = x < low ? low : x; /* NaN stays */
-    return x > high ? high : x;
-}
 
 INLINE void narrow(const float *x, float *y, int64_t n, int threads, const struct fixed *p, int rounding)
 {
@@ -39,7 +33,7 @@ INLINE void wide(const float *x, float *y, int64_t n, int threads, const struct 
     EACH(i, n) y[i] = (float)round_wide(clamp(x[i], low, high), magic, step, rounding);
 }
 
-FORWARD(mase_fixed)
+KERNEL(mase_fixed)
 {
     const struct fixed *f = p;
     const int64_t n = rows * columns;
@@ -52,11 +46,4 @@ FORWARD(mase_fixed)
     case 3 + HALF_UP: wide(x, y, n, threads, f, HALF_UP); break;
     case 3 + FLOOR: wide(x, y, n, threads, f, FLOOR); break;
     }
-}
-
-BACKWARD(mase_fixed_backward)
-{
-    const struct fixed *f = p;
-    const float low = f->low, high = f->high;
-    EACH(i, rows * columns) y[i] = (x[i] < low) | (x[i] > high) ? 0.0f : g[i];
 }

@@ -1,5 +1,5 @@
 """What the library computes: one file a family of formats."""
 
-from mase.runtime.native.families import fixed
+from mase.runtime.native.families import block, fixed, integer, minifloat
 
-__all__ = ["fixed"]
+__all__ = ["block", "fixed", "integer", "minifloat"]

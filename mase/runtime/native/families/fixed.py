@@ -8,12 +8,12 @@ from ctypes import Structure, c_double, c_float, c_int32
 import torch
 
 from mase.ir import Fixed
+from mase.ir.format import ROUNDINGS
 from mase.runtime.kernels.fixed import bounds
-from mase.runtime.native.plans import Plan, register_plan
+from mase.runtime.native.plans import Elementwise, register_plan
 
 __all__ = ["fixed"]
 
-_ROUNDINGS = ("half_even", "half_up", "floor")
 # Where 1.5 * 2**(23 - F) is a normal float32 whose last bits leave room for the code.
 _NARROW_WIDTH, _NARROW_FRACS = 22, range(-100, 127)
 
@@ -32,10 +32,10 @@ class _Constants(Structure):
 
 
 @register_plan(Fixed)
-def fixed(format: Fixed) -> Plan:
+def fixed(format: Fixed) -> Elementwise:
     """The plan of a fixed-point format."""
     wide = format.width > _NARROW_WIDTH or format.frac not in _NARROW_FRACS
     magic = math.ldexp(1.5, (52 if wide else 23) - format.frac)
     limits = bounds(format, torch.float32)
-    constants = _Constants(*limits, magic, format.step, _ROUNDINGS.index(format.rounding), wide)
-    return Plan("mase_fixed", "mase_fixed_backward", constants)
+    constants = _Constants(*limits, magic, format.step, ROUNDINGS.index(format.rounding), wide)
+    return Elementwise("mase_fixed", constants, limits)
