@@ -65,7 +65,7 @@ class Float(Minifloat):
 
     As in IEEE 754, with subnormals and ``bias = 2**(E-1) - 1`` unless given, but no code is spent on
     infinities or NaN: the largest number is ``2**(2**E-1-bias) * (2 - 2**-M)``. The code is
-    the bit pattern, sign first.
+    the bit pattern, sign first. Without fraction bits, a tie between powers of two goes to the larger.
 
     Example:
         >>> f = Float(4, 3)

@@ -31,12 +31,11 @@ _LAYOUT = {torch.float32: (torch.int32, 23, 127), torch.float64: (torch.int64, 5
 @cache
 def _limit(format: Minifloat, dtype: torch.dtype) -> float:
     """The largest number of ``format`` that ``dtype`` holds."""
-    largest = torch.finfo(dtype).max
-    if format.max <= largest:
-        return format.max
-    exponent = math.frexp(largest)[1] - 1
-    step = math.ldexp(1.0, exponent - format.fraction_bits)
-    return min(largest, math.ldexp(1.0, exponent) * 2 - step)
+    info = torch.finfo(dtype)
+    largest = min(format.max, info.max)
+    step = math.ldexp(1.0, math.frexp(largest)[1] - 1)
+    step *= max(2.0**-format.fraction_bits, info.eps)
+    return math.floor(largest / step) * step
 
 
 @cache
