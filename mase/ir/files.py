@@ -6,13 +6,17 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mase.ir.diagnostics import MaseError
 from mase.ir.graph import Graph
 from mase.ir.parser import Document, parse_document
 from mase.ir.printer import dumps
-from mase.ir.state import WeightFile, file_sha256
+from mase.ir.state import State, WeightFile, file_sha256
+from mase.ir.storage import storage
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["read_document", "read_text", "save", "write_atomically"]
 
@@ -104,11 +108,21 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def _parts(state: State, key: str) -> dict[str, Tensor]:
+    """What the file holds of a tensor: itself, or its codes and, after a ``#``, their scales."""
+    stored = state.entry(key).stored
+    value = state[key].detach().cpu().contiguous().clone()
+    if stored is None:
+        return {key: value}
+    parts = storage().pack(value, stored)
+    return {f"{key}#{part}" if part else key: tensor for part, tensor in parts.items()}
+
+
 def _write_weights(graph: Graph, path: Path) -> WeightFile:
     import safetensors.torch
 
     graph.state.load()  # the file about to be replaced may be the one they come from
-    tensors = {key: graph.state[key].detach().cpu().contiguous().clone() for key in graph.state}
+    tensors = {name: part for key in graph.state for name, part in _parts(graph.state, key).items()}
     sha256 = ""
 
     def write(temporary: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast, get_args
 from mase.ir.annotations import annotation_class
 from mase.ir.codec import from_fields, from_plain
 from mase.ir.diagnostics import Diagnostic, Location, MaseError, did_you_mean
+from mase.ir.format import parse_format
 from mase.ir.graph import Graph, Header, Node
 from mase.ir.op import RESERVED, Level, Op, get_op
 from mase.ir.printer import VERSION, writes_type
@@ -314,7 +315,8 @@ def _declare(graph: Graph, key: str, text: Any) -> None:
         graph.state.alias(key, rest)
         return
     kind = cast(Kind, word) if word in get_args(Kind) else None
-    type = parse_type(rest if kind else text)
+    shown, _, stored = (rest if kind else text).partition(" as ")
+    type = parse_type(shown)
     if not isinstance(type, TensorType):
         raise ValueError(f"expected a tensor type, found {type}")
-    graph.state.declare(key, type, kind or "parameter")
+    graph.state.declare(key, type, kind or "parameter", parse_format(stored) if stored else None)

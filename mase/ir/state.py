@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mase.ir.diagnostics import MaseError, did_you_mean
+from mase.ir.format import Format
 from mase.ir.formats import Dtype
+from mase.ir.storage import storage
 from mase.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -37,9 +39,12 @@ class Entry:
 
     type: TensorType
     kind: Kind = "parameter"
+    stored: Format | None = None
+    """The format whose codes a file holds instead of the numbers; every number is on its grid."""
 
     def __str__(self) -> str:
-        return str(self.type) if self.kind == "parameter" else f"{self.kind} {self.type}"
+        text = str(self.type) if self.kind == "parameter" else f"{self.kind} {self.type}"
+        return text if self.stored is None else f"{text} as {self.stored}"
 
 
 @dataclass(frozen=True)
@@ -120,9 +125,21 @@ class State:
             raise MaseError.of(f"no weight {key!r} in the state", help=did_you_mean(key, self._entries))
         return found
 
-    def declare(self, key: str, type: TensorType, kind: Kind = "parameter") -> None:
+    def declare(
+        self, key: str, type: TensorType, kind: Kind = "parameter", stored: Format | None = None
+    ) -> None:
         """Make a key known before its tensor is."""
-        self._entries[key] = Entry(type, kind)
+        self._entries[key] = Entry(type, kind, stored)
+        self._changed()
+
+    def store_as(self, key: str, format: Format | None) -> None:
+        """Let files hold ``key`` as codes of a format on whose grid all its numbers are.
+
+        Giving the key another tensor makes it be stored as it is again.
+        """
+        key = self.resolve(key)
+        self._entries[key] = replace(self.entry(key), stored=format)
+        self._clean = False
         self._changed()
 
     def alias(self, key: str, target: str) -> None:
@@ -215,9 +232,11 @@ class State:
         from safetensors import safe_open
 
         with cast(Any, safe_open)(self._file.path, framework="pt") as tensors:
-            if key not in tensors.keys():  # noqa: SIM118 (safetensors has no __contains__)
-                raise MaseError.of(f"weights file {self._file.path} has no tensor {key!r}")
-            value = cast("Tensor", tensors.get_tensor(key))
+            names = [n for n in cast("list[str]", tensors.keys()) if n.partition("#")[0] == key]
+            parts = {n.partition("#")[2]: cast("Tensor", tensors.get_tensor(n)) for n in names}
+        if "" not in parts:
+            raise MaseError.of(f"weights file {self._file.path} has no tensor {key!r}")
+        value = parts[""] if entry.stored is None else storage().unpack(parts, entry.stored, entry.type)
         if tuple(value.shape) != entry.type.shape:
             raise MaseError.of(
                 f"weight {key!r} is {entry.type} in the graph but has shape {list(value.shape)} in the file"

@@ -9,8 +9,18 @@ from mase.ir.codec import from_fields
 from mase.ir.diagnostics import MaseError
 from mase.ir.graph import Graph, Header, Node
 from mase.ir.parser import Document
+from mase.ir.storage import Storage, provide_storage
 
 __all__ = ["adopt_annotations", "graph_of"]
+
+
+def _packed_storage() -> Storage:
+    from mase.runtime.storage import PackedStorage
+
+    return PackedStorage()
+
+
+provide_storage(_packed_storage)
 
 
 def graph_of(document: Document) -> Graph:
