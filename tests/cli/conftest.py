@@ -1,4 +1,4 @@
-"""What the tests of command lines share: a folder with a graph in it, and mase-opt in this process."""
+"""What the tests of command lines share: a folder with a graph in it, mase-opt and ch in this process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +45,23 @@ def mase_opt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     Path("graph.toml").write_text(GRAPH, encoding="utf-8")
+
+    def run(*words: str) -> Result:
+        status = main(words)
+        captured = capsys.readouterr()
+        return Result(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def ch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> MaseOpt:
+    """Give a function that runs ch in an empty folder, but for ``configs``."""
+    from mase.cli.ch import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    Path("configs").symlink_to(Path(__file__).parents[2] / "configs", target_is_directory=True)
 
     def run(*words: str) -> Result:
         status = main(words)

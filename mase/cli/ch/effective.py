@@ -59,8 +59,9 @@ class Effective:
 
     def __init__(self, given: Mapping[str, Any], config: Config) -> None:
         self.config = config
+        tables = {"model": config.model.get("source"), "dataset": config.data.get("source")}
         self.said = {
-            name: Said(setting, config.settings.get(name), given.get(name))
+            name: Said(setting, config.settings.get(name, tables.get(name)), given.get(name))
             for name, setting in SETTINGS.items()
         }
         task = self.said["task"]
