@@ -27,7 +27,7 @@ RUNNABLE = {"python", "bash", "console"}
 SHOWN = {"text", "toml", "json", "mermaid", "ini", "diff"}
 
 BLOCK = re.compile(
-    r"^(?:<!-- test: (?P<verb>skip|slow|file) ?(?P<argument>.*?) -->\n+)?"
+    r"^(?:<!-- test: (?P<verb>skip|slow|file) ?(?P<argument>[^\n]*?) -->\n+)?"
     r"^```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
