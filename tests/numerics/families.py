@@ -1,4 +1,4 @@
-"""The families by rational arithmetic, straight from their definitions and sharing nothing with the kernels."""
+"""The families by rational arithmetic, straight from their definitions, sharing nothing with the kernels."""
 
 import bisect
 import math

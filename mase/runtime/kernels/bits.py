@@ -71,10 +71,10 @@ def finite(x: Tensor) -> Tensor:
 
 def saturated(values: Tensor, dtype: torch.dtype) -> Tensor:
     """``values`` in another float type, saturating at its largest finite number."""
-    if values.dtype == dtype:
-        return values
     limit = torch.finfo(dtype).max
-    return values.clamp(-limit, limit).to(dtype)
+    if limit < torch.finfo(values.dtype).max:
+        values = values.clamp(-limit, limit)
+    return values.to(dtype)
 
 
 def code_type(low: int, high: int) -> torch.dtype:
