@@ -33,10 +33,9 @@ class Plan(ABC):
 
     def __init__(self, low: float, high: float) -> None:
         self._limits = max(low, -_LARGEST), min(high, _LARGEST)
-        self._rarely_clips = self._limits == (-_LARGEST, _LARGEST)
         limits = c_int64, c_int, c_float, c_float
         self._clip = function("mase_clip", c_void_p, c_void_p, c_void_p, *limits)
-        self._outside = function("mase_outside", c_void_p, *limits, returns=c_int64)
+        self._within = function("mase_within", c_void_p, *limits, returns=c_int)
 
     def takes(self, shape: Sequence[int]) -> bool:
         """Whether the library can quantize a tensor of this shape."""
@@ -50,8 +49,8 @@ class Plan(ABC):
         """``gradient`` where ``x`` lies in the representable range, 0 elsewhere."""
         x = dense(x)
         sizes = x.numel(), torch.get_num_threads(), *self._limits
-        if self._rarely_clips and not self._outside(x.data_ptr(), *sizes):
-            return gradient  # reading once is cheaper than to read twice and write
+        if self._within(x.data_ptr(), *sizes):
+            return gradient
         gradient, y = laid_out_like(gradient, x), fresh(x)
         self._clip(x.data_ptr(), gradient.data_ptr(), y.data_ptr(), *sizes)
         return y

@@ -7,11 +7,24 @@ void mase_clip(const float *x, const float *g, float *y, int64_t n, int threads,
     EACH(i, n) y[i] = (x[i] >= low) & (x[i] <= high) ? g[i] : 0.0f;
 }
 
-/* How many values of `x` lie outside of [low, high]. */
-int64_t mase_outside(const float *x, int64_t n, int threads, float low, float high)
+/* Whether all of `x` lies in [low, high], in which case the gradient need not be touched at all. */
+int mase_within(const float *x, int64_t n, int threads, float low, float high)
 {
-    int64_t count = 0;
-    PRAGMA(omp parallel for simd num_threads(threads) schedule(static) reduction(+ : count))
-    for (int64_t i = 0; i < n; i++) count += !((x[i] >= low) & (x[i] <= high));
-    return count;
+    enum { PIECE = 1 << 14 };
+    int outside = 0;
+    EACH_PIECE(i, pieces(n, PIECE))
+    {
+        int found;
+        PRAGMA(omp atomic read)
+        found = outside;
+        if (found) continue;
+        const int64_t end = smaller(n, (i + 1) * PIECE);
+        PRAGMA(omp simd reduction(| : found))
+        for (int64_t j = i * PIECE; j < end; j++) found |= !((x[j] >= low) & (x[j] <= high));
+        if (found) {
+            PRAGMA(omp atomic write)
+            outside = 1;
+        }
+    }
+    return !outside;
 }
