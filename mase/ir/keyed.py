@@ -16,12 +16,15 @@ from mase.ir.formats import Dtype
 __all__ = ["formats_by_role"]
 
 
-def formats_by_role(config: Mapping[str, Any] | None, roles: Iterable[str]) -> dict[str, Format | None]:
+def formats_by_role(
+    config: Mapping[str, Any] | None, roles: Iterable[str], arithmetic: str = "integer"
+) -> dict[str, Format | None]:
     """The format of each role that a table mentions.
 
     Args:
         config: role names with format texts (or formats, or None), or the keyed style, or both.
         roles: the names that may be mentioned.
+        arithmetic: what the keyed style means where it has no ``name``.
 
     Returns:
         A format, or None where the role is to stay in float; roles not mentioned are absent.
@@ -42,11 +45,11 @@ def formats_by_role(config: Mapping[str, Any] | None, roles: Iterable[str]) -> d
     """
     known = tuple(roles)
     config = dict(config or {})
-    arithmetic = config.pop("name", "integer")
+    arithmetic = config.pop("name", arithmetic)
     bypass = config.pop("bypass", False)
     texts: dict[str, Any] = {k: v for k, v in config.items() if k in known}
     keyed: dict[str, dict[str, Any]] = {}
-    for key in config.keys() - texts.keys():
+    for key in (key for key in config if key not in texts):
         role, parameter = _split(key, known)
         keyed.setdefault(role, {})[parameter] = config[key]
     if bypass:

@@ -42,7 +42,8 @@ def write_changes(ctx: Context, changes: Changes, folder: Path) -> None:
     counts = count_changes(rows)
     shown = [[*(row[key] or "-" for key in ("before", "after", "change")), row["nodes"]] for row in counts]
     show_table(ctx.console, "what changed", ["op before", "op after", "change", "nodes"], shown)
-    title = f"What changed in {ctx.graph.name}: {', '.join(ctx.graph.header.history)}"
+    ran = ", ".join(step.partition("{")[0] for step in ctx.graph.header.history)
+    title = f"What changed in {ctx.graph.name}: {ran}"
     page = render_html(title, rows, {}, COLUMNS)
     write_file(ctx, _name(ctx, folder, "summary.csv"), render_csv(rows, COLUMNS), "what changed")
     write_file(ctx, _name(ctx, folder, "summary.html"), page, "what changed, to look at")
