@@ -111,6 +111,9 @@ class _Source:
 
 _SOURCES: dict[str, _Source] = {
     "zoo": _Source("mase.frontends.sources.zoo"),
+    "hf": _Source("mase.frontends.sources.huggingface", ("task", "config")),
+    "timm": _Source("mase.frontends.sources.vision"),
+    "torchvision": _Source("mase.frontends.sources.vision"),
     "file": _Source("mase.frontends.sources.python"),
     "module": _Source("mase.frontends.sources.python"),
 }

@@ -99,7 +99,7 @@ def test_state_dicts_are_read_and_compared_key_by_key(ch: MaseOpt, trained: Path
     [
         (("test", "toy-tiny", "toy-tiny", "--load", "{}/training_ckpts/best.ckpt"), "unexpected: fc3.weight"),
         (("test", "toy-tiny", "--load", "{}"), "was made from zoo:toy, not from zoo:toy-tiny"),
-        (("test", "toy", "toy-tiny", "--load", "{}", "--load-type", "hf"), "models from hf: are not part"),
+        (("test", "toy", "toy-tiny", "--load", "{}", "--load-type", "hf"), "cannot be read"),
         (
             ("test", "toy", "toy-tiny", "--load", "{}/graph.toml", "--load-type", "pl"),
             "not a Lightning checkpoint",
@@ -259,3 +259,18 @@ def test_a_model_of_ones_own_file(ch: MaseOpt) -> None:
     result = ch("train", "--config", "c.toml")
     assert result.status == 0, result.err
     assert str(mase.load(folder_of(result.out) / "graph.toml").state.entry("1.weight")) == "f32[3,4]"
+
+
+def test_a_folder_that_save_pretrained_wrote(ch: MaseOpt) -> None:
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BertConfig(**sizes, vocab_size=40, max_position_embeddings=32, num_labels=2)
+    model = transformers.BertForSequenceClassification(config)
+    model.save_pretrained("saved")
+    Path("c.toml").write_text("[passes.dce]\n", encoding="utf-8")
+    result = ch("transform", "bert", "--config", "c.toml", "--load", "saved", "--task", "cls")
+    assert result.status == 0, result.err
+    state = mase.load(folder_of(result.out) / "transform" / "graph.toml").state
+    expected = model.state_dict()
+    assert set(state) >= {"classifier.weight"}
+    assert torch.equal(state["classifier.weight"], expected["classifier.weight"])

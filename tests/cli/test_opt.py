@@ -1,7 +1,6 @@
 """``mase-opt``: what it prints, what it writes, and how it is told."""
 
 import io
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -212,7 +211,9 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "words", [["--help"], ["--list-passes"], ["--describe", "train"], ["{graph}", "-p", "dce,cse"]]
 )
-def test_fast_and_light(words: list[str], tmp_path: Path) -> None:
+def test_light(  # benchmarks/startup.py measures how fast that is
+    words: list[str], tmp_path: Path
+) -> None:
     (tmp_path / "graph.toml").write_text(GRAPH)
     words = [word.format(graph=tmp_path / "graph.toml") for word in words]
     program = (
@@ -220,11 +221,7 @@ def test_fast_and_light(words: list[str], tmp_path: Path) -> None:
         "with contextlib.suppress(SystemExit): mase.cli.opt.main(sys.argv[1:])\n"
         "print('HEAVY', *(m for m in ('torch', 'numpy', 'onnx') if m in sys.modules))"
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run = subprocess.run(
         [sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert run.stdout.rpartition("HEAVY")[2].split() == []
-    # Processor time, which other work on the machine hardly changes.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
