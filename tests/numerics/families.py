@@ -129,6 +129,17 @@ def random_bits(count: int, seed: int = 0) -> torch.Tensor:
     return torch.cat([torch.where(x.isnan(), 1.5, x), torch.tensor(special)])
 
 
+def decisive_bits() -> torch.Tensor:
+    """Every sign, exponent and first 11 fraction bits, the rest 0, 1, below, at and above half, or all ones.
+
+    Rounding to at most 10 fraction bits sees nothing else of a float32.
+    """
+    upper = torch.arange(2**20, dtype=torch.int64) << 12
+    words = upper[:, None] | torch.tensor([0, 1, 0x7FF, 0x800, 0x801, 0xFFF])
+    x = (words - (words >= 2**31) * 2**32).to(torch.int32).flatten().view(torch.float32)
+    return x[~x.isnan()]
+
+
 def around(values: torch.Tensor) -> torch.Tensor:
     """The numbers of a grid, the ties between them, and the float32 neighbours of both."""
     values = values[values.isfinite()].float().sort().values

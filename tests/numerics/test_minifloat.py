@@ -15,7 +15,7 @@ from mase.ir.format import ROUNDINGS
 from mase.ir.formats import Denorm, Float, Minifloat, OcpFloat
 from mase.runtime.kernels import decode, encode, fake_quantize, quantize
 from tests.numerics import families
-from tests.numerics.families import around, f32_bits, moderate, random_bits, same_bits
+from tests.numerics.families import around, decisive_bits, f32_bits, moderate, random_bits, same_bits
 
 TORCH = {"fp8_e4m3fn": torch.float8_e4m3fn, "fp8_e5m2": torch.float8_e5m2}
 ML_DTYPES = {
@@ -32,10 +32,12 @@ SMALL = [
     *ML_DTYPES,
 ]
 
+_DECISIVE = decisive_bits()
+
 
 def _samples(text: str) -> torch.Tensor:
     codes = torch.arange(2 ** parse_format(text).bits)
-    return torch.cat([around(decode(codes, text)), random_bits(100_000)])
+    return torch.cat([around(decode(codes, text)), random_bits(100_000), _DECISIVE])
 
 
 @pytest.mark.parametrize("text", TORCH)
