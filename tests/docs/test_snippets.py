@@ -107,8 +107,9 @@ def run_page(name: str, markdown: str, folder: Path, *, slow: bool) -> None:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Path:
-    """Give a folder with what a reader has: the examples, and nothing else."""
-    (tmp_path / "examples").symlink_to(ROOT / "examples", target_is_directory=True)
+    """Give a folder with what a reader has: the examples and configurations, and nothing else."""
+    for name in ("configs", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name, target_is_directory=True)
     return tmp_path
 
 
