@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
@@ -17,6 +16,7 @@ from mase.ir.diagnostics import MaseError
 from mase.runtime.tasks.base import Task
 from mase.runtime.training.callbacks import KeepBestAndLast, SeedEachEpoch, StopAtStep
 from mase.runtime.training.config import TrainConfig
+from mase.runtime.training.requeue import Requeue, cluster_plugins
 from mase.runtime.training.run_folder import RunFolder
 
 __all__ = ["evaluator", "fitter"]
@@ -41,6 +41,8 @@ def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder)
         StopAtStep(config.max_steps),
         KeepBestAndLast(folder, monitor=monitor, higher_is_better=higher_is_better, patience=config.patience),
     ]
+    if config.auto_requeue:
+        callbacks.append(Requeue())
     loggers: list[Logger] = [CSVLogger(output_dir, name="csv")]
     if config.report_to == "tensorboard":
         loggers.append(TensorBoardLogger(output_dir, name="tensorboard"))
@@ -58,7 +60,7 @@ def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder)
         gradient_clip_val=config.gradient_clip,
         log_every_n_steps=config.log_every_n_steps,
         num_sanity_val_steps=0,  # the preflight has already run the model
-        plugins=_cluster(config),
+        plugins=cluster_plugins(auto_requeue=config.auto_requeue),
     )
 
 
@@ -78,15 +80,6 @@ def _wandb(output_dir: Path) -> Logger:
             help="pip install wandb, or choose tensorboard or none",
         )
     return WandbLogger(project="mase", name=output_dir.resolve().parent.name, save_dir=output_dir)
-
-
-def _cluster(config: TrainConfig) -> list[Any]:
-    """What tells Lightning of a SLURM job; without it, Lightning would requeue whether asked to or not."""
-    if SLURMEnvironment.detect():
-        return [SLURMEnvironment(auto_requeue=config.auto_requeue)]
-    if config.auto_requeue:
-        raise MaseError.of("auto_requeue needs a SLURM job, and this is none", help="start it with srun")
-    return []
 
 
 def _trainer(config: TrainConfig, callbacks: list[Callback], **options: Any) -> pl.Trainer:
