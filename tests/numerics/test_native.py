@@ -173,7 +173,7 @@ def test_what_the_reference_must_do() -> None:
 
 
 def test_modules_are_copied_and_pickled() -> None:
-    layer = LinearInteger(6, 5, config={"data_in": "fixed<8,4>", "weight": "int<4,group=3>"})
+    layer = LinearInteger(6, 5, config={"data_in": "fixed<8,4>", "weight": "fixed<4,3>"})
     x = torch.randn(2, 6)
     expected = layer(x)
     for copied in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):

@@ -143,11 +143,6 @@ def scaled_kernel(format: Format) -> ScaledKernel[Any]:
     return kernel
 
 
-def _given(scale: GivenScale | None, x: Tensor, format: Format) -> tuple[Scale] | tuple[()]:
-    """The scale as a further argument of the kernel's methods, if there is one."""
-    return () if scale is None else (scaled_kernel(format).given(scale, x, format),)
-
-
 def encode(x: Tensor, format: Format | str, scale: GivenScale | None = None) -> Tensor | Encoded:
     """The integer codes of the values nearest to ``x``.
 
@@ -171,7 +166,10 @@ def encode(x: Tensor, format: Format | str, scale: GivenScale | None = None) -> 
         tensor([   2, -128], dtype=torch.int8)
     """
     format = as_format(format)
-    return kernel_of(format).encode(x, format, *_given(scale, x, format))
+    if scale is None:
+        return kernel_of(format).encode(x, format)
+    kernel = scaled_kernel(format)
+    return kernel.encode(x, format, kernel.given(scale, x, format))
 
 
 def decode(codes: Tensor | Encoded, format: Format | str) -> Tensor:
@@ -222,10 +220,14 @@ def quantize(x: Tensor, format: Format | str, scale: GivenScale | None = None) -
         tensor([0.1250, 7.9375,    nan])
     """
     format = as_format(format)
-    plan = None if scale is not None else native.plan_for(format, x)
-    if plan:
-        return plan.quantize(x)
-    return kernel_of(format).quantize(x, format, *_given(scale, x, format))
+    if scale is None:
+        plan = native.plan_for(format, x)
+        return plan.quantize(x) if plan else kernel_of(format).quantize(x, format)
+    kernel = scaled_kernel(format)
+    given = kernel.given(scale, x, format)
+    if given.value is not None and (scaled := native.scaled_plan_for(format, x, given.value)):
+        return scaled.quantize_with(x, given.value, given.zero_point)
+    return kernel.quantize(x, format, given)
 
 
 def scale_of(x: Tensor, format: Format | str) -> Scale | None:

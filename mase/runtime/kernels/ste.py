@@ -64,21 +64,31 @@ class _ScaledFakeQuantize(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = gradients
         for x in ctx.saved_tensors:
-            gradient = scaled_kernel(ctx.format).pass_gradient(gradient, x, ctx.format, ctx.scale)
+            gradient = pass_gradient(gradient, x, ctx.format, ctx.scale)
         return gradient, None, None, None
 
 
-def pass_gradient(gradient: Tensor, x: Tensor, format: Format) -> Tensor:
+def pass_gradient(gradient: Tensor, x: Tensor, format: Format, scale: Scale | None = None) -> Tensor:
     """The straight-through gradient: ``gradient`` where ``x`` lies in the range of ``format``, 0 elsewhere.
 
     Args:
         gradient: that of the quantized values.
         x: what was quantized.
         format: a complete number format.
+        scale: the scales, if they were given.
     """
     # Autograd must see a gradient that is itself to be differentiated.
-    plan = None if torch.is_grad_enabled() else native.plan_for(format, x, gradient)
-    return plan.pass_gradient(gradient, x) if plan else kernel_of(format).pass_gradient(gradient, x, format)
+    hidden = not torch.is_grad_enabled()
+    if scale is None:
+        plan = native.plan_for(format, x, gradient) if hidden else None
+        return (
+            plan.pass_gradient(gradient, x) if plan else kernel_of(format).pass_gradient(gradient, x, format)
+        )
+    value = scale.value
+    scaled = native.scaled_plan_for(format, x, gradient, value) if hidden and value is not None else None
+    if scaled and value is not None:
+        return scaled.gradients(gradient, x, value, scale.zero_point)[0]
+    return scaled_kernel(format).pass_gradient(gradient, x, format, scale)
 
 
 def fake_quantize(

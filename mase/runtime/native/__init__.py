@@ -6,6 +6,6 @@ system without a compiler. ``MASE_NATIVE=0`` switches it off, ``MASE_CACHE_DIR``
 """
 
 from mase.runtime.native.library import status
-from mase.runtime.native.plans import Plan, plan_for, register_plan
+from mase.runtime.native.plans import Plan, ScaledPlan, plan_for, register_plan, scaled_plan_for
 
-__all__ = ["Plan", "plan_for", "register_plan", "status"]
+__all__ = ["Plan", "ScaledPlan", "plan_for", "register_plan", "scaled_plan_for", "status"]

@@ -17,7 +17,7 @@ from mase.ir import Format
 from mase.runtime.native.library import function, library
 from mase.runtime.native.tensors import dense, fresh, is_observed, is_plain, laid_out_like
 
-__all__ = ["Elementwise", "Plan", "plan_for", "register_plan"]
+__all__ = ["Elementwise", "Plan", "ScaledPlan", "plan_for", "register_plan", "scaled_plan_for"]
 
 F = TypeVar("F", bound=Format)
 _LARGEST = torch.finfo(torch.float32).max
@@ -78,6 +78,42 @@ class Elementwise(Plan):
         return y
 
 
+class ScaledPlan(Plan):
+    """How the library quantizes to a format whose scales may be given."""
+
+    @abstractmethod
+    def quantize_with(
+        self, x: Tensor, scale: Tensor, zero_point: Tensor | None, observed: Tensor | None = None
+    ) -> Tensor:
+        """The quantized values of ``x`` for given scales.
+
+        Args:
+            x: what `scaled_plan_for` gave this plan for.
+            scale: float32, of the format's ``scale_shape``.
+            zero_point: the same, if the format is ``asym``.
+            observed: where to leave the finite range of ``x``, widened to hold 0: float32[2]. Only for
+                formats with one scale; the same pass over memory finds it.
+        """
+
+    @abstractmethod
+    def gradients(
+        self, gradient: Tensor, x: Tensor, scale: Tensor, zero_point: Tensor | None, learn: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """The straight-through gradient for given scales, and what LSQ's gradient of them is made from.
+
+        Args:
+            gradient: that of the quantized values.
+            x: what was quantized.
+            scale: with which scales.
+            zero_point: and with which zero points.
+            learn: whether the second result is wanted.
+
+        Returns:
+            ``gradient`` where ``x`` lies in the range, 0 elsewhere; and for each scale the float64 sum of
+            ``gradient * y - result * x`` over the values that share it.
+        """
+
+
 Builder = Callable[[F], Plan | None]
 _BUILDERS: dict[type[Format], Builder[Any]] = {}
 
@@ -116,3 +152,14 @@ def plan_for(format: Format, *tensors: Tensor) -> Plan | None:
         return None
     plan = _plan_of(format)
     return plan if plan and plan.takes(tensors[0].shape) else None
+
+
+def scaled_plan_for(format: Format, *tensors: Tensor) -> ScaledPlan | None:
+    """How the library quantizes to ``format`` with given scales; None where the reference must.
+
+    Args:
+        format: a number format.
+        tensors: what will be quantized, its gradient if that will be taken, and the scales.
+    """
+    plan = plan_for(format, *tensors)
+    return plan if isinstance(plan, ScaledPlan) else None
