@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,9 @@ def run(args: Arguments) -> None:
     check_job(job, settings)
     key = _key(job)
     project = _project(args.action, job, settings, key)
+    if not _leads():
+        _execute(args, job, project, settings)
+        return
     if settings["debug"] or settings["log_level"] in ("debug", "info"):
         _announce(console, project, job, settings)
     _warn(console, job, settings)
@@ -56,6 +60,11 @@ def run(args: Arguments) -> None:
     _execute(args, job, project, settings)
     project.finish()
     print(project.folder)
+
+
+def _leads() -> bool:
+    """Whether this process speaks for those that train together; Lightning starts the others like it."""
+    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
 
 
 def _execute(args: Arguments, job: Job, project: Project, settings: Effective) -> None:
