@@ -1,6 +1,6 @@
-"""Fake quantization forward and backward of 16M float32, beside ATen, torch.ao, torchao, Brevitas and a copy.
+"""Fake quantization of 16M float32, forward and backward, beside ATen, torch.ao, torchao and Brevitas.
 
-    python benchmarks/fake_quant.py [--rows 4096] [--rounds 7] [--threads 1] [--json out.json] [--plot out.png]
+    python benchmarks/fake_quant.py [--rows 4096] [--rounds 7] [--threads 1] [--json J] [--plot PNG]
 
 All run in turns in one process. Times are told as multiples of two copies of the data (`clone`, a fresh
 tensor each, as every contender makes). What cannot be imported or refuses to run is skipped, and named.

@@ -1,9 +1,13 @@
-"""Timing things side by side: all in one process, in turns, medians; a table, JSON and a plot."""
+"""Timing things side by side: all in one process, in turns, medians; a table, JSON and a plot.
+
+Not a benchmark itself.
+"""
 
 from __future__ import annotations
 
 import gc
 import json
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -42,12 +46,15 @@ class Comparison:
     def run(self, steps: Mapping[str, Step], rounds: int) -> None:
         """Run every step in turn, once to warm up and then in so many rounds."""
         ready = {name: step for name, step in steps.items() if self._works(name, step)}
+        self.timings = {name: Timing() for name in ready}
+        order = random.Random(0)
         gc.disable()
         for _ in range(rounds):
-            for name, step in ready.items():
+            # In another order each time: what ran before has filled the caches and shaped the heap.
+            for name, step in order.sample(list(ready.items()), len(ready)):
                 cpu, wall = time.process_time(), time.perf_counter()
                 result = step()
-                timing = self.timings.setdefault(name, Timing())
+                timing = self.timings[name]
                 timing.cpu.append(time.process_time() - cpu)
                 timing.wall.append(time.perf_counter() - wall)
                 del result

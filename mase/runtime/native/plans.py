@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mase.ir import Format
 from mase.runtime.native.library import function, library
-from mase.runtime.native.tensors import dense, fresh, is_observed, is_plain, laid_out_like
+from mase.runtime.native.tensors import dense, fresh, is_observed, is_plain, laid_out_like, threads_for
 
 __all__ = ["Elementwise", "Plan", "ScaledPlan", "plan_for", "register_plan", "scaled_plan_for"]
 
@@ -48,7 +48,8 @@ class Plan(ABC):
     def pass_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
         """``gradient`` where ``x`` lies in the representable range, 0 elsewhere."""
         x = dense(x)
-        sizes = x.numel(), torch.get_num_threads(), *self._limits
+        count = x.numel()
+        sizes = count, threads_for(count), *self._limits
         if self._within(x.data_ptr(), *sizes):
             return gradient
         gradient, y = laid_out_like(gradient, x), fresh(x)
@@ -74,7 +75,8 @@ class Elementwise(Plan):
     def quantize(self, x: Tensor) -> Tensor:
         x = dense(x)
         y = fresh(x)
-        self._function(x.data_ptr(), y.data_ptr(), 1, x.numel(), torch.get_num_threads(), self._address)
+        count = x.numel()
+        self._function(x.data_ptr(), y.data_ptr(), 1, count, threads_for(count), self._address)
         return y
 
 

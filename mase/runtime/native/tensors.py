@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from mase.runtime.native.library import function
 
-__all__ = ["dense", "fresh", "is_observed", "is_plain", "laid_out_like"]
+__all__ = ["dense", "fresh", "is_observed", "is_plain", "laid_out_like", "threads_for"]
 
 _INTERNALS: Any = cast(Any, torch)._C
 _LARGE = 1 << 20  # elements from which fewer page faults pay for asking
+_GRAIN = 1 << 15  # elements that are worth a thread, as in ATen
 
 
 def is_plain(x: Tensor) -> bool:
@@ -49,6 +50,11 @@ def dense(x: Tensor) -> Tensor:
 def laid_out_like(x: Tensor, model: Tensor) -> Tensor:
     """``x`` if it has the strides of ``model``, else a copy that has."""
     return x if x.stride() == model.stride() else torch.empty_like(model).copy_(x)
+
+
+def threads_for(count: int) -> int:
+    """How many threads should work on so many elements."""
+    return min(torch.get_num_threads(), 1 + count // _GRAIN)
 
 
 def fresh(x: Tensor) -> Tensor:

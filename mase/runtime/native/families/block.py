@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from ctypes import Structure, c_int, c_int32, c_int64, c_void_p
 
-import torch
 from torch import Tensor
 
 from mase.ir import Fixed
@@ -14,7 +13,7 @@ from mase.ir.formats import Block, BlockFP, BlockMinifloat, Minifloat, MxFloat, 
 from mase.runtime.native.families.minifloat import MinifloatConstants
 from mase.runtime.native.library import function
 from mase.runtime.native.plans import Plan, register_plan
-from mase.runtime.native.tensors import fresh
+from mase.runtime.native.tensors import fresh, threads_for
 
 __all__ = ["Blocks", "block"]
 
@@ -48,8 +47,9 @@ class Blocks(Plan):
         x = x.contiguous()
         y = fresh(x)
         columns = x.shape[-1] if x.dim() else 1
-        rows = x.numel() // columns if columns else 0
-        self._function(x.data_ptr(), y.data_ptr(), rows, columns, torch.get_num_threads(), self._address)
+        count = x.numel()
+        rows = count // columns if columns else 0
+        self._function(x.data_ptr(), y.data_ptr(), rows, columns, threads_for(count), self._address)
         return y
 
 

@@ -16,7 +16,7 @@ from mase.ir.format import ROUNDINGS
 from mase.ir.formats import Integer
 from mase.runtime.native.library import function
 from mase.runtime.native.plans import ScaledPlan, register_plan
-from mase.runtime.native.tensors import dense, fresh, laid_out_like
+from mase.runtime.native.tensors import dense, fresh, laid_out_like, threads_for
 
 __all__ = ["Integers", "integer"]
 
@@ -117,8 +117,8 @@ class Integers(ScaledPlan):
 
     def _runs(self, shape: Sequence[int]) -> tuple[int, int, int, int]:
         """Rows, columns, how many scales there are, and threads."""
-        threads = torch.get_num_threads()
         count = math.prod(shape)
+        threads = threads_for(count)
         if self._whole or not shape:
             return 1, count, 1, threads
         if self._format.channel is not None:
