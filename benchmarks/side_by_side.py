@@ -149,7 +149,15 @@ def plot(comparisons: list[Comparison], path: Path) -> None:
         axis.tick_params(labelsize=8)
         axis.margins(x=0.12)
         axis.spines[["top", "right"]].set_visible(False)
+    axes[-1, 0].xaxis.set_major_formatter("{x:g}")
+    axes[-1, 0].xaxis.set_minor_formatter("{x:g}" if _spread(comparisons) < 10 else "")
     unit = comparisons[0]
     times = "" if unit.times == 1 else f"{unit.times:g} x "
     axes[-1, 0].set_xlabel(f"CPU time, {times}{unit.unit} = 1; red: the target", fontsize=8)
     figure.savefig(path, dpi=130)
+
+
+def _spread(comparisons: list[Comparison]) -> float:
+    """How many times the largest ratio is the smallest."""
+    ratios = [c.ratio(name) for c in comparisons for name in c.timings]
+    return max(ratios) / min(ratios)

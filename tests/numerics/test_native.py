@@ -180,6 +180,13 @@ def test_modules_are_copied_and_pickled() -> None:
         assert torch.equal(copied(x), expected)
 
 
+def test_forward_mode_is_refused_and_not_forgotten() -> None:
+    with torch.autograd.forward_ad.dual_level():
+        x = torch.autograd.forward_ad.make_dual(torch.ones(2), torch.ones(2))
+        with pytest.raises(RuntimeError, match="jvp"):
+            fake_quantize(x, "fixed<8,4>")
+
+
 def test_traces_hold_what_is_computed() -> None:
     x, y = torch.randn(2, 8)
     traced = torch.jit.trace(lambda t: quantize(t, "fixed<8,4>"), x)

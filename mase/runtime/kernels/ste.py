@@ -44,11 +44,13 @@ class _EagerFakeQuantize(torch.autograd.Function):
     """The same for plain tensors: without `setup_context`, torch calls it 10 microseconds sooner."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, format: Format, clip_grad: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, plan: native.Plan, format: Format, clip_grad: bool) -> Tensor:
         _FakeQuantize.setup_context(ctx, (x, format, clip_grad), x)
-        return quantize(x, format)
+        return plan.quantize(x)
 
-    backward = _FakeQuantize.backward
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        return (*_FakeQuantize.backward(ctx, *gradients), None)
 
 
 class _ScaledFakeQuantize(torch.autograd.Function):
@@ -121,8 +123,12 @@ def fake_quantize(
     if torch.compiler.is_compiling():
         return torch.ops.mase.fake_quantize(x, str(format), clip_grad)  # see ops.py
     format = as_format(format)
-    plain = native.plan_for(format, x) is not None
-    return cast(Any, _EagerFakeQuantize if plain else _FakeQuantize).apply(x, format, clip_grad)
+    plan = native.plan_for(format, x)
+    if plan is None:
+        return cast(Any, _FakeQuantize).apply(x, format, clip_grad)
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return plan.quantize(x)
+    return cast(Any, _EagerFakeQuantize).apply(x, plan, format, clip_grad)
 
 
 class _Round(torch.autograd.Function):

@@ -9,12 +9,14 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad as _forward_ad
 
 from mase.runtime.native.library import function
 
 __all__ = ["dense", "fresh", "is_observed", "is_plain", "laid_out_like", "threads_for"]
 
 _INTERNALS: Any = cast(Any, torch)._C
+_FORWARD_AD: Any = _forward_ad
 _LARGE = 1 << 20  # elements from which fewer page faults pay for asking
 _GRAIN = 1 << 15  # elements that are worth a thread, as in ATen
 
@@ -37,6 +39,7 @@ def is_observed() -> bool:
         or _INTERNALS._are_functorch_transforms_active()
         or _INTERNALS._len_torch_dispatch_stack() > 0
         or _INTERNALS._get_tracing_state() is not None
+        or _FORWARD_AD._current_level >= 0
     )
 
 
