@@ -149,8 +149,13 @@ def bind_operands(leaf: Leaf, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
         bound = signature.bind(leaf.module, *args, **kwargs)
     except TypeError:
         return None
-    given = list(bound.arguments.items())[1:]
-    values = [v for name, v in given if v is not signature.parameters[name].default and v is not None]
+    parameters = signature.parameters
+    values: list[Any] = []
+    for name, value in list(bound.arguments.items())[1:]:
+        if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
+            values += value
+        elif value is not parameters[name].default and value is not None:
+            values.append(value)
     schema = leaf.op.schema()
     enough = len(schema.required) <= len(values) <= len(schema.operands)
     return values if enough or schema.variadic else None

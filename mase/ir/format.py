@@ -18,6 +18,7 @@ from mase.ir.diagnostics import MaseError, did_you_mean
 __all__ = [
     "ROUNDINGS",
     "Format",
+    "Reach",
     "Rounding",
     "Uncalibrated",
     "format_families",
@@ -30,6 +31,7 @@ __all__ = [
 Rounding = Literal["half_even", "half_up", "floor"]
 """Nearest with ties to the even code, nearest with ties to the larger number, or the nearest number below."""
 ROUNDINGS: tuple[Rounding, ...] = get_args(Rounding)
+Reach = Literal["value", "row", "tensor"]
 
 
 class Format(ABC):
@@ -47,6 +49,8 @@ class Format(ABC):
     names: ClassVar[tuple[str, ...]] = ()
     keyed_names: ClassVar[tuple[str, ...]] = ()
     keyed_parameters: ClassVar[tuple[str, ...]] = ()
+    family: ClassVar[str] = ""
+    """The arithmetic, as in ``mase.linear_integer``; empty for element types, which quantize nothing."""
 
     @property
     @abstractmethod
@@ -89,6 +93,11 @@ class Format(ABC):
     def with_rounding(self, rounding: Rounding) -> Format:
         """The same numbers under another rounding mode; a format that never rounds is its own."""
         return self
+
+    @property
+    def reach(self) -> Reach:
+        """What beside a number itself decides about its code: nothing, its row (the last dimension), all."""
+        return "tensor" if self.scale_bits else "value"
 
     # -- storage ----------------------------------------------------------------------------
 

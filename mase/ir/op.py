@@ -15,15 +15,16 @@ buffers; ``**roles`` takes any), and a default of None marks an operand or role 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, ClassVar, Literal, TypeVar, cast, dataclass_transform
 
+from mase.ir.axes import Axes
 from mase.ir.diagnostics import MaseError, did_you_mean
 from mase.ir.types import Type
 
-__all__ = ["Level", "Op", "OpError", "OperandSchema", "get_op", "op_names", "register_op"]
+__all__ = ["Level", "Op", "OpError", "OperandSchema", "get_op", "op_names", "register_dialect", "register_op"]
 
 Level = Literal["float", "quantized", "integer"]
 
@@ -45,6 +46,7 @@ class OperandSchema:
         variadic: whether any number of further data operands may follow.
         roles: parameter roles, each with whether it is required.
         any_role: whether further roles of any name may follow.
+        rest: what the further data operands are called.
     """
 
     required: tuple[str, ...]
@@ -52,11 +54,22 @@ class OperandSchema:
     variadic: bool
     roles: Mapping[str, bool]
     any_role: bool = False
+    rest: str = ""
 
     @property
     def operands(self) -> tuple[str, ...]:
         """The named data operands in order."""
         return self.required + self.optional
+
+    def operand(self, position: int) -> str:
+        """The name of the data operand at a position; those that may follow all have the same.
+
+        Example:
+            >>> from mase.ir.ops import nn, tensor
+            >>> nn.Linear.schema().operand(0), tensor.Concat.schema().operand(2)
+            ('data_in', 'data_in')
+        """
+        return self.operands[position] if position < len(self.operands) else self.rest
 
 
 class Op:
@@ -66,6 +79,9 @@ class Op:
     """The registered dialect name, such as ``nn.linear``."""
     level: ClassVar[Level] = "float"
     """The lowest graph level at which the op may occur."""
+    quantized_roles: ClassVar[tuple[str, ...]] = ()
+    """What gets a format in the quantized ops made from this one: operands, parameter roles, or numbers that
+    it computes inside. Empty if none are made."""
 
     @property
     def pure(self) -> bool:
@@ -80,6 +96,16 @@ class Op:
         """
         raise OpError(f"{type(self).__name__} does not define infer()")
 
+    def axes(self, role: str) -> Axes:
+        """The dimensions of an operand or result along which blocks of numbers share a scale.
+
+        They are those that the op sums over, so that a scale can be taken out of the sum; else the last.
+
+        Args:
+            role: an operand, a parameter role, or ``data_out``.
+        """
+        return Axes()
+
     @classmethod
     def schema(cls) -> OperandSchema:
         """The operand schema, read from the signature of `infer`."""
@@ -93,6 +119,7 @@ class Op:
 OpT = TypeVar("OpT", bound=type[Op])
 
 _OPS: dict[str, type[Op]] = {}
+_DIALECTS: dict[str, tuple[Callable[[str], type[Op] | None], Callable[[], Iterable[str]]]] = {}
 
 
 @cache
@@ -105,6 +132,7 @@ def _schema(cls: type[Op]) -> OperandSchema:
         variadic=any(p.kind is p.VAR_POSITIONAL for p in parameters),
         roles={p.name: p.default is p.empty for p in parameters if p.kind is p.KEYWORD_ONLY},
         any_role=any(p.kind is p.VAR_KEYWORD for p in parameters),
+        rest=next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), ""),
     )
 
 
@@ -131,6 +159,19 @@ def register_op(name: str) -> Callable[[OpT], OpT]:
     return register
 
 
+def register_dialect(
+    dialect: str, make: Callable[[str], type[Op] | None], names: Callable[[], Iterable[str]]
+) -> None:
+    """Let the ops of a dialect be made when they are first asked for.
+
+    Args:
+        dialect: what stands before the dot of their names.
+        make: registers the op of a name and gives it, None if there is no such op.
+        names: every name that it knows.
+    """
+    _DIALECTS[dialect] = make, names
+
+
 def get_op(name: str) -> type[Op]:
     """The class registered under ``name``.
 
@@ -142,11 +183,22 @@ def get_op(name: str) -> type[Op]:
         >>> get_op("nn.linear").schema().roles
         {'weight': True, 'bias': False}
     """
-    if name not in _OPS:
-        raise MaseError.of(f"unknown op {name!r}", help=did_you_mean(name, _OPS))
-    return _OPS[name]
+    found = _OPS.get(name) or _make(name)
+    if found is None:
+        raise MaseError.of(f"unknown op {name!r}", help=did_you_mean(name, op_names()))
+    return found
 
 
-def op_names() -> Sequence[str]:
-    """Every registered name, sorted."""
-    return sorted(_OPS)
+def _make(name: str) -> type[Op] | None:
+    dialect = name.partition(".")[0]
+    return _DIALECTS[dialect][0](name) if dialect in _DIALECTS else None
+
+
+def op_names(made: bool = True) -> Sequence[str]:
+    """Every name that `get_op` knows, sorted.
+
+    Args:
+        made: whether also those of ops that are made on demand (``mase.linear_mxint``).
+    """
+    later = [name for _, names in _DIALECTS.values() for name in names()] if made else []
+    return sorted({*_OPS, *later})

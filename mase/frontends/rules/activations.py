@@ -25,6 +25,7 @@ _PLAIN: dict[type[nn.Module], tuple[type[Op], tuple[str, ...]]] = {
     nn.ReLU6: (ops.nn.Relu6, ("aten.relu6.default", f"{_F}.relu6")),
     nn.Hardsigmoid: (ops.nn.Hardsigmoid, ("aten.hardsigmoid.default", f"{_F}.hardsigmoid")),
     nn.Hardswish: (ops.nn.Hardswish, ("aten.hardswish.default", f"{_F}.hardswish")),
+    nn.SELU: (ops.nn.Selu, ("aten.selu.default", "torch.selu", f"{_F}.selu")),
     nn.SiLU: (ops.nn.Silu, ("aten.silu.default", f"{_F}.silu")),
     nn.Tanh: (ops.nn.Tanh, ("aten.tanh.default", "torch.tanh", "torch.Tensor.tanh", f"{_F}.tanh")),
     nn.Sigmoid: (

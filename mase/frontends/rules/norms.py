@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import nn
 
 from mase.frontends.rules.base import CallSite, Unit, from_call, from_module, is_tensor
 from mase.ir import ops
 from mase.ir.op import Op
+from mase.ir.types import TensorType
 
 __all__: list[str] = []
 
@@ -99,6 +101,44 @@ def _group_norm_call(
     if not is_tensor(input) or roles is None:
         return None
     return Unit(ops.norm.GroupNorm(num_groups=num_groups, eps=float(eps)), (input,), roles)
+
+
+_SPATIAL: dict[type[nn.Module], Literal[1, 2, 3]] = {
+    nn.InstanceNorm1d: 1,
+    nn.InstanceNorm2d: 2,
+    nn.InstanceNorm3d: 3,
+}
+
+
+@from_module.register(*_SPATIAL)
+def _instance_norm(module: nn.InstanceNorm2d) -> Op | None:
+    if module.track_running_stats:
+        return None  # in evaluation it normalises by these
+    spatial: Literal[1, 2, 3] = next(rank for cls, rank in _SPATIAL.items() if isinstance(module, cls))
+    return ops.norm.InstanceNorm(spatial=spatial, eps=float(module.eps))
+
+
+@from_call.register("aten.instance_norm.default", "torch.instance_norm")
+def _instance_norm_call(
+    site: CallSite,
+    input: object,
+    weight: object,
+    bias: object,
+    running_mean: object,
+    running_var: object,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Unit | None:
+    roles = site.roles(weight=weight, bias=bias)
+    tracks = running_mean is not None or running_var is not None or not use_input_stats
+    if not is_tensor(input) or not isinstance(input.type, TensorType) or tracks or roles is None:
+        return None
+    spatial: dict[int, Literal[1, 2, 3]] = {3: 1, 4: 2, 5: 3}
+    if input.type.rank not in spatial:
+        return None
+    return Unit(ops.norm.InstanceNorm(spatial=spatial[input.type.rank], eps=float(eps)), (input,), roles)
 
 
 def _whole(shape: Sequence[object]) -> bool:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from mase.frontends.rules.base import CallSite, Unit, from_call, from_module, is_tensor
+from mase.frontends.values import format_of
 from mase.ir import ops
+from mase.ir.formats import Dtype
+from mase.ir.graph import Node
 from mase.ir.op import Op
 from mase.ir.types import TensorType
 
@@ -32,6 +37,28 @@ def _sub(site: CallSite, input: object, other: object, *, alpha: object = 1) -> 
 @from_call.register("aten.mul.Tensor", "torch.mul", "operator.mul", "torch.Tensor.mul")
 def _mul(site: CallSite, input: object, other: object) -> Unit | None:
     return _binary(ops.tensor.Mul, input, other)
+
+
+@from_call.register(
+    "aten.div.Tensor", "torch.div", "torch.true_divide", "operator.truediv", "torch.Tensor.div"
+)
+def _div(site: CallSite, input: object, other: object) -> Unit | None:
+    return _binary(ops.tensor.Div, input, other) if _is_float(input) and _is_float(other) else None
+
+
+@from_call.register("aten.mean.default", "aten.mean.dim", "torch.mean", "torch.Tensor.mean")
+def _mean(
+    site: CallSite,
+    input: object,
+    dim: int | Sequence[int] | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: torch.dtype | None = None,
+) -> Unit | None:
+    if not is_tensor(input) or not _is_float(input) or not (dtype is None or _has_type(input, dtype)):
+        return None
+    dims = (dim,) if isinstance(dim, int) else tuple(dim or ())
+    return Unit(ops.tensor.Mean(dims=dims or None, keepdim=keepdim), (input,))
 
 
 @from_call.register(
@@ -79,6 +106,16 @@ def _concat(site: CallSite, tensors: Any, dim: int = 0) -> Unit | None:
     # torch skips empty vectors of any rank, the op does not
     same_rank = len({_rank(p) for p in parts}) == 1 and _rank(parts[0]) != 0
     return Unit(ops.tensor.Concat(dim=dim), tuple(parts)) if same_format and same_rank else None
+
+
+def _is_float(value: object) -> bool:
+    """Whether a value is a tensor of real floating-point numbers."""
+    format = value.type.format if is_tensor(value) and isinstance(value.type, TensorType) else None
+    return isinstance(format, Dtype) and format.is_float
+
+
+def _has_type(value: Node, dtype: torch.dtype) -> bool:
+    return isinstance(value.type, TensorType) and value.type.format == format_of(dtype)
 
 
 def _rank(value: object) -> int | None:

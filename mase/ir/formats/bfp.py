@@ -33,6 +33,7 @@ class BlockFP(Block):
     exponent: int
     bias: int | None = None
 
+    family: ClassVar[str] = "block_fp"
     names: ClassVar[tuple[str, ...]] = ("bfp",)
     keyed_names: ClassVar[tuple[str, ...]] = ("block_fp",)
     keyed_parameters: ClassVar[tuple[str, ...]] = (

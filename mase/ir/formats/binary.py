@@ -32,6 +32,7 @@ class Binary(Format):
     scaled: bool = False
     channel: int | None = None
 
+    family: ClassVar[str] = "binary"
     names: ClassVar[tuple[str, ...]] = ("binary",)
     keyed_names: ClassVar[tuple[str, ...]] = ("binary",)
     keyed_parameters: ClassVar[tuple[str, ...]] = (

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from mase.ir.format import Format, Rounding
+from mase.ir.format import Format, Reach, Rounding
 from mase.ir.formats.words import floor_log2
 
 __all__ = ["Block"]
@@ -70,6 +70,10 @@ class Block(Format):
     @property
     def bits(self) -> int:
         return self.element.bits
+
+    @property
+    def reach(self) -> Reach:
+        return "row"
 
     @property
     def average_bits(self) -> float:

@@ -31,6 +31,7 @@ class BlockLog(Block):
     width: int
     bias_width: int
 
+    family: ClassVar[str] = "block_log"
     names: ClassVar[tuple[str, ...]] = ("blog",)
     keyed_names: ClassVar[tuple[str, ...]] = ("block_log",)
     keyed_parameters: ClassVar[tuple[str, ...]] = (

@@ -33,6 +33,7 @@ class BlockMinifloat(Block):
     exponent: int
     bias_width: int
 
+    family: ClassVar[str] = "block_minifloat"
     names: ClassVar[tuple[str, ...]] = ("bminifloat",)
     keyed_names: ClassVar[tuple[str, ...]] = ("block_minifloat",)
     keyed_parameters: ClassVar[tuple[str, ...]] = (

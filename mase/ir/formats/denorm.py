@@ -34,6 +34,7 @@ class Denorm(Minifloat):
     exponent: int
     bias: int | None = None
 
+    family: ClassVar[str] = "minifloat_denorm"
     names: ClassVar[tuple[str, ...]] = ("denorm",)
     keyed_names: ClassVar[tuple[str, ...]] = ("minifloat_denorm", "denorm")
     keyed_parameters: ClassVar[tuple[str, ...]] = ("width", "exponent_width", "exponent_bias", "rounding")

@@ -81,6 +81,7 @@ class Fixed(Format):
     narrow: bool = False
     rounding: Rounding = "half_even"
 
+    family: ClassVar[str] = "integer"
     names: ClassVar[tuple[str, ...]] = ("fixed", "ufixed")
     keyed_names: ClassVar[tuple[str, ...]] = ("integer", "fixed")
     keyed_parameters: ClassVar[tuple[str, ...]] = ("width", "frac_width", "signed", "narrow", "rounding")
@@ -177,6 +178,8 @@ class FixedWidth(Uncalibrated):
     signed: bool = True
     narrow: bool = False
     rounding: Rounding = "half_even"
+
+    family: ClassVar[str] = "integer"
 
     def __post_init__(self) -> None:
         self._flags.check()

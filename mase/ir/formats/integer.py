@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from mase.ir.format import Format, Rounding, register_format
+from mase.ir.format import Format, Reach, Rounding, register_format
 from mase.ir.formats.words import read_keys, read_words, write_words
 
 __all__ = ["Integer"]
@@ -47,6 +47,7 @@ class Integer(Format):
     token: bool = False
     rounding: Rounding = "half_even"
 
+    family: ClassVar[str] = "scale_integer"
     names: ClassVar[tuple[str, ...]] = ("int", "uint")
     keyed_names: ClassVar[tuple[str, ...]] = ("int", "uint", "scale_integer")
     keyed_parameters: ClassVar[tuple[str, ...]] = (
@@ -125,6 +126,10 @@ class Integer(Format):
     def contains(self, value: float) -> bool:
         """Whether some scale represents ``value``: every finite number of the right sign."""
         return math.isfinite(value) and self.min <= value
+
+    @property
+    def reach(self) -> Reach:
+        return "row" if self.token or self.group is not None else "tensor"
 
     @property
     def scale_bits(self) -> int:

@@ -33,6 +33,7 @@ class Log(Format):
     bias: int | None = None
     rounding: Rounding = field(default="half_even", kw_only=True)
 
+    family: ClassVar[str] = "log"
     names: ClassVar[tuple[str, ...]] = ("log",)
     keyed_names: ClassVar[tuple[str, ...]] = ("log",)
     keyed_parameters: ClassVar[tuple[str, ...]] = ("width", "exponent_bias", "rounding")

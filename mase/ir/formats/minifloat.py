@@ -81,6 +81,7 @@ class Float(Minifloat):
     fraction: int
     bias: int | None = None
 
+    family: ClassVar[str] = "minifloat_ieee"
     names: ClassVar[tuple[str, ...]] = ("float",)
     keyed_names: ClassVar[tuple[str, ...]] = ("minifloat_ieee", "float")
     keyed_parameters: ClassVar[tuple[str, ...]] = ("width", "exponent_width", "exponent_bias", "rounding")

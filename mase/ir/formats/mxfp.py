@@ -39,6 +39,7 @@ class MxFloat(Block):
 
     name: str
 
+    family: ClassVar[str] = "mxfp"
     names: ClassVar[tuple[str, ...]] = tuple(_ELEMENTS)
     keyed_names: ClassVar[tuple[str, ...]] = ("mxfp",)
     keyed_parameters: ClassVar[tuple[str, ...]] = (

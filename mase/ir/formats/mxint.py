@@ -32,6 +32,7 @@ class MxInt(Block):
     width: int
     exponent: int = 8
 
+    family: ClassVar[str] = "mxint"
     names: ClassVar[tuple[str, ...]] = ("mxint",)
     keyed_names: ClassVar[tuple[str, ...]] = ("mxint", "mxint_hardware")
     keyed_parameters: ClassVar[tuple[str, ...]] = (

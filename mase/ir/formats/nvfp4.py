@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from mase.ir.format import Format, Rounding, register_format
+from mase.ir.format import Format, Reach, Rounding, register_format
 from mase.ir.formats.ocp import OcpFloat
-from mase.ir.formats.words import read_words, write_words
+from mase.ir.formats.words import block_of, read_keys, read_words, write_words
 
 __all__ = ["NvFp4"]
 
@@ -31,7 +31,10 @@ class NvFp4(Format):
     block: int = 16
     rounding: Rounding = "half_even"
 
+    family: ClassVar[str] = "nvfp4"
     names: ClassVar[tuple[str, ...]] = ("nvfp4",)
+    keyed_names: ClassVar[tuple[str, ...]] = ("nvfp4",)
+    keyed_parameters: ClassVar[tuple[str, ...]] = ("block_size", "skip_first_dim", "rounding")
     block_scale: ClassVar[OcpFloat] = OcpFloat("fp8_e4m3fn")
     """The format of the scales."""
 
@@ -46,6 +49,12 @@ class NvFp4(Format):
     def from_text(cls, name: str, args: Sequence[str]) -> Format:
         words = read_words(args, f"{name}<16> or {name}", (0, 1))
         return cls(*words.numbers, rounding=words.rounding)
+
+    @classmethod
+    def from_keys(cls, keys: Mapping[str, Any]) -> Format:
+        said = read_keys(keys, (), cls.keyed_parameters)
+        block = block_of(said["block_size"]) if "block_size" in said else 16
+        return cls(block, rounding=said.get("rounding", "half_even"))
 
     def with_rounding(self, rounding: Rounding) -> NvFp4:
         return replace(self, rounding=rounding)
@@ -62,6 +71,10 @@ class NvFp4(Format):
     @property
     def scale_bits(self) -> int:
         return self.block_scale.bits
+
+    @property
+    def reach(self) -> Reach:
+        return "row"
 
     @property
     def average_bits(self) -> float:

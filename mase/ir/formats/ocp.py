@@ -40,6 +40,7 @@ class OcpFloat(Minifloat):
 
     name: str
 
+    family: ClassVar[str] = "minifloat_ieee"
     names: ClassVar[tuple[str, ...]] = tuple(_TABLE)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mase.ir.format import Format, register_format
+from mase.ir.format import Format, Reach, register_format
 from mase.ir.formats.words import read_keys, read_words, write_words
 
 __all__ = ["Ternary"]
@@ -31,6 +31,7 @@ class Ternary(Format):
     scaled: bool = False
     channel: int | None = None
 
+    family: ClassVar[str] = "ternary"
     names: ClassVar[tuple[str, ...]] = ("ternary",)
     keyed_names: ClassVar[tuple[str, ...]] = ("ternary",)
     keyed_parameters: ClassVar[tuple[str, ...]] = (
@@ -70,6 +71,10 @@ class Ternary(Format):
 
     def contains(self, value: float) -> bool:
         return math.isfinite(value) if self.scaled else value in (-1, 0, 1)
+
+    @property
+    def reach(self) -> Reach:
+        return "tensor"  # the threshold is taken from it
 
     @property
     def scale_bits(self) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from mase.ir.axes import Axes
 from mase.ir.dim import Dim
 from mase.ir.op import Op, OpError, register_op
-from mase.ir.ops.shapes import same, spatial, tensor, window
+from mase.ir.ops.shapes import channels, same, spatial, tensor, window
 from mase.ir.types import TensorType, Type
 
 __all__ = [
@@ -30,11 +31,17 @@ class Conv(Op):
     """
 
     spatial: ClassVar[int]
+    quantized_roles = ("data_in", "weight", "bias")
     stride: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
     dilation: tuple[int, ...]
     groups: int
     padding_mode: PaddingMode
+
+    def axes(self, role: str) -> Axes:
+        """The weights of an output; the channels of a position."""
+        inputs = tuple(range(1, self.spatial + 2))
+        return Axes(inputs) if role == "weight" else channels(role, self.spatial)
 
     def infer(self, data_in: TensorType, *, weight: TensorType, bias: TensorType | None = None) -> Type:
         rank = self.spatial
@@ -57,11 +64,17 @@ class ConvTranspose(Op):
     """The gradient of a convolution as a layer; ``weight`` is ``[in, out/groups, *kernel]``."""
 
     spatial: ClassVar[int]
+    quantized_roles = ("data_in", "weight", "bias")
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     output_padding: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
+
+    def axes(self, role: str) -> Axes:
+        """The weights of an output, which lie in all channels of its group; the channels of a position."""
+        inputs = (0, *range(2, self.spatial + 2))
+        return Axes(inputs, self.groups) if role == "weight" else channels(role, self.spatial)
 
     def infer(self, data_in: TensorType, *, weight: TensorType, bias: TensorType | None = None) -> Type:
         rank = self.spatial

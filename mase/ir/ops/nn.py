@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
+from mase.ir.axes import Axes
 from mase.ir.op import Op, OpError, register_op
 from mase.ir.ops.shapes import same, tensor
 from mase.ir.types import TensorType, Type
@@ -23,6 +24,7 @@ __all__ = [
     "LogSoftmax",
     "Relu",
     "Relu6",
+    "Selu",
     "Sigmoid",
     "Silu",
     "Softmax",
@@ -35,6 +37,8 @@ __all__ = [
 @register_op("nn.linear")
 class Linear(Op):
     """``data_in @ weight.T + bias`` over the last dimension; weight is ``[out, in]``."""
+
+    quantized_roles = ("data_in", "weight", "bias")
 
     def infer(self, data_in: TensorType, *, weight: TensorType, bias: TensorType | None = None) -> Type:
         x, w = tensor(data_in, "data_in"), tensor(weight, "weight", 2)
@@ -50,6 +54,7 @@ class Linear(Op):
 class Embedding(Op):
     """Rows of ``weight`` (``[num, dim]``) by index."""
 
+    quantized_roles = ("weight",)
     padding_idx: int | None = None
     max_norm: float | None = None
     norm_type: float = 2.0
@@ -74,7 +79,9 @@ class Dropout(Op):
 
 
 class Activation(Op):
-    """Base of the elementwise functions of one operand."""
+    """Base of the functions of one operand that keep its shape."""
+
+    quantized_roles: ClassVar[tuple[str, ...]] = ("data_in",)
 
     def infer(self, data_in: TensorType) -> Type:
         return tensor(data_in, "data_in")
@@ -83,6 +90,8 @@ class Activation(Op):
 @register_op("nn.identity")
 class Identity(Activation):
     """The operand itself."""
+
+    quantized_roles = ()
 
 
 @register_op("nn.relu")
@@ -107,6 +116,11 @@ class Elu(Activation):
     """``x`` where positive, ``alpha * (exp(x) - 1)`` elsewhere."""
 
     alpha: float = 1.0
+
+
+@register_op("nn.selu")
+class Selu(Activation):
+    """The `Elu` and a slope that together keep mean 0 and variance 1 (Klambauer et al. 2017)."""
 
 
 @register_op("nn.hardtanh")
@@ -168,9 +182,15 @@ class Softmax(Activation):
 
     dim: int = -1
 
+    def axes(self, role: str) -> Axes:
+        return Axes((self.dim,))
+
 
 @register_op("nn.log_softmax")
 class LogSoftmax(Activation):
     """The logarithm of `Softmax`."""
 
     dim: int = -1
+
+    def axes(self, role: str) -> Axes:
+        return Axes((self.dim,))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from mase.ir.axes import Axes
 from mase.ir.dim import Dim
 from mase.ir.op import Op, register_op
-from mase.ir.ops.shapes import spatial, tensor, window
+from mase.ir.ops.shapes import channels, spatial, tensor, window
 from mase.ir.types import TensorType, Type
 
 __all__ = [
@@ -28,11 +29,15 @@ class MaxPool(Op):
     """The largest element of each window."""
 
     spatial: ClassVar[int]
+    quantized_roles = ("data_in",)
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     ceil_mode: bool = False
+
+    def axes(self, role: str) -> Axes:
+        return channels(role, self.spatial)
 
     def infer(self, data_in: TensorType) -> Type:
         return _windows(self, data_in, self.dilation)
@@ -42,12 +47,16 @@ class AvgPool(Op):
     """The mean of each window."""
 
     spatial: ClassVar[int]
+    quantized_roles = ("data_in",)
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     ceil_mode: bool = False
     count_include_pad: bool = True
     divisor_override: int | None = None
+
+    def axes(self, role: str) -> Axes:
+        return channels(role, self.spatial)
 
     def infer(self, data_in: TensorType) -> Type:
         return _windows(self, data_in, (1,) * self.spatial)
@@ -57,7 +66,11 @@ class AdaptivePool(Op):
     """Pooling whose windows are chosen to give ``output_size``; None keeps a dimension's size."""
 
     spatial: ClassVar[int]
+    quantized_roles = ("data_in",)
     output_size: tuple[int | None, ...]
+
+    def axes(self, role: str) -> Axes:
+        return channels(role, self.spatial)
 
     def infer(self, data_in: TensorType) -> Type:
         x = tensor(data_in, "data_in", self.spatial + 1, self.spatial + 2)

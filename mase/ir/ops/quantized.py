@@ -1,21 +1,33 @@
 """Quantized ops, made from a float op and an arithmetic family instead of written one by one.
 
-A quantized op quantizes its operands and computes its result from them exactly. It has the
-attributes of its float op and, for each quantizable operand or role, a format (None leaves that
-operand in float).
+A quantized op quantizes its operands and computes its result from them: exactly in the integer family,
+whose formats are all fixed point, in the carrier's floats in the others. It has the attributes of its
+float op and a format for each of the float op's `quantized_roles` (None leaves that one in float), and
+one for its result, ``data_out``. ``mase.linear_mxint`` is made when it is first asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields, replace
 from typing import Any, ClassVar, get_type_hints
 
+from mase.ir.axes import Axes
+from mase.ir.family import families, family_of, family_title
 from mase.ir.format import Format
-from mase.ir.op import Op, OperandSchema, get_op, op_names, register_op
-from mase.ir.types import Type
+from mase.ir.op import Op, OperandSchema, OpError, get_op, op_names, register_dialect, register_op
+from mase.ir.types import TensorType, Type
 
-__all__ = ["QuantizedOp", "derive", "quantized_op"]
+__all__ = [
+    "QuantizedOp",
+    "derive",
+    "float_op",
+    "made_names",
+    "quantizable_ops",
+    "quantized_op",
+    "role_formats",
+    "with_formats",
+]
 
 
 class QuantizedOp(Op):
@@ -27,7 +39,9 @@ class QuantizedOp(Op):
     family: ClassVar[str]
     """The arithmetic family, such as ``integer``."""
     roles: ClassVar[tuple[str, ...]]
-    """The operands and parameter roles that have a format."""
+    """What has a format: operands, parameter roles, and numbers that the op computes inside."""
+    data_out: Format | None
+    """The format of the result; None where it stays as it was computed."""
 
     @property
     def float_op(self) -> Op:
@@ -40,59 +54,160 @@ class QuantizedOp(Op):
         """The format of each role; None where the operand stays in float."""
         return {role: getattr(self, role) for role in self.roles}
 
+    def axes(self, role: str) -> Axes:
+        return self.float_op.axes(role)
+
+    @classmethod
+    def scale_roles(cls) -> tuple[str, ...]:
+        """Roles of scales from outside: ``data_in_scale`` and ``data_in_zero_point`` for each operand.
+
+        An operand in ``int<8>`` takes its scale from itself unless the node has one here.
+        """
+        schema = cls.base.schema()
+        operands = [role for role in cls.roles if role in (*schema.operands, schema.rest)]
+        return tuple(f"{r}_{what}" for r in operands * (cls.family != "integer") for what in _SCALE)
+
     @classmethod
     def schema(cls) -> OperandSchema:
-        return cls.base.schema()
+        schema = cls.base.schema()
+        return replace(schema, roles={**schema.roles, **dict.fromkeys(cls.scale_roles(), False)})
+
+    @classmethod
+    def misfit(cls, formats: Mapping[str, Format | None]) -> str | None:
+        """Why formats are not of this op's family, None if they are or all is left in float."""
+        given = {role: f for role, f in formats.items() if f is not None}
+        family = family_of(given)
+        if not given or family == cls.family:
+            return None
+        text = ", ".join(f"{role} = {f}" for role, f in given.items())
+        return f"{text}: the family is {family}, as in {_name(cls.base, family)}"
 
     def infer(self, *operands: Any, **roles: Any) -> Type:
+        if wrong := self.misfit(self.formats):
+            raise OpError(wrong)
+        for role in roles.keys() & set(self.scale_roles()):
+            scale = roles.pop(role)
+            if not isinstance(scale, TensorType) or scale.rank > 1:
+                raise OpError(f"{role}: expected one number, or one for each channel, found {scale}")
         return self.float_op.infer(*operands, **roles)
 
 
-def derive(base: type[Op], family: str, roles: tuple[str, ...]) -> type[QuantizedOp]:
+_SCALE = ("scale", "zero_point")
+
+
+def derive(base: type[Op], family: str) -> type[QuantizedOp]:
     """The class ``mase.<base>_<family>``: ``nn.linear`` and ``integer`` give ``mase.linear_integer``.
 
     Args:
-        base: the float op.
+        base: the float op, which says its `quantized_roles`.
         family: the arithmetic family.
-        roles: names from the signature of the float op's `infer` that get a format.
-
-    Raises:
-        ValueError: if a role is no operand of the float op.
     """
-    schema = base.schema()
-    unknown = set(roles) - set(schema.operands) - set(schema.roles)
-    if unknown:
-        raise ValueError(f"{base.name} has no operands {sorted(unknown)}")
     hints = get_type_hints(base)
     inherited = {f.name: hints[f.name] for f in fields(base)}  # type: ignore[arg-type]
     defaults = {f.name: f.default for f in fields(base) if f.default is not MISSING}  # type: ignore[arg-type]
+    formats = (*base.quantized_roles, "data_out")
     namespace: dict[str, Any] = {
         "__module__": __name__,
         "__doc__": f"``{base.name}`` of operands quantized to the {family} family.",
-        "__annotations__": {**inherited, **dict.fromkeys(roles, Format | None)},
+        "__annotations__": {**inherited, **dict.fromkeys(formats, Format | None)},
         **defaults,
-        **dict.fromkeys(roles),
+        **dict.fromkeys(formats),
         "base": base,
         "family": family,
-        "roles": roles,
+        "roles": base.quantized_roles,
     }
-    made = type(f"{base.__name__}{family.capitalize()}", (QuantizedOp,), namespace)
-    return register_op(f"mase.{base.name.partition('.')[2]}_{family}")(made)
+    made = type(f"{base.__name__}{family_title(family)}", (QuantizedOp,), namespace)
+    globals()[made.__name__] = made  # where pickle looks for it
+    return register_op(_name(base, family))(made)
+
+
+def _name(base: type[Op], family: str) -> str:
+    return f"mase.{base.name.partition('.')[2]}_{family}"
+
+
+def quantizable_ops() -> Iterator[type[Op]]:
+    """The float ops that quantized ops are made from."""
+    found = (get_op(name) for name in op_names(made=False))
+    return (op for op in found if op.quantized_roles and not issubclass(op, QuantizedOp))
 
 
 def quantized_op(base: type[Op], family: str = "integer") -> type[QuantizedOp] | None:
-    """The class made from ``base`` and ``family``, or None if there is none.
+    """The class made from ``base`` and ``family``, or None if nothing of ``base`` can be quantized.
 
     Example:
         >>> from mase.ir.ops import nn
         >>> quantized_op(nn.Linear).name
         'mase.linear_integer'
+        >>> quantized_op(nn.Linear, "mxint").__name__
+        'LinearMXInt'
     """
-    name = f"mase.{base.name.partition('.')[2]}_{family}"
-    found = get_op(name) if name in op_names() else None
-    return found if found is not None and issubclass(found, QuantizedOp) else None
+    if not base.quantized_roles or issubclass(base, QuantizedOp):
+        return None
+    name = _name(base, family)
+    found = get_op(name) if name in op_names(made=False) else derive(base, family)
+    return found if issubclass(found, QuantizedOp) else None
+
+
+def with_formats(op: Op, formats: Mapping[str, Format | None]) -> QuantizedOp:
+    """The quantized op of a float op, in the family that the formats say.
+
+    Args:
+        op: a float op, or a quantized one whose formats are replaced.
+        formats: by role, ``data_out`` included; what is absent stays in float.
+
+    Raises:
+        ValueError: if nothing of the op can be quantized.
+
+    Example:
+        >>> from mase.ir import parse_format
+        >>> from mase.ir.ops import nn
+        >>> with_formats(nn.Linear(), {"weight": parse_format("mxint<8,32>")}).name
+        'mase.linear_mxint'
+    """
+    source = float_op(op)
+    roles = type(source).quantized_roles
+    made = quantized_op(type(source), family_of({r: f for r, f in formats.items() if r in roles}))
+    if made is None:
+        raise ValueError(f"{source.name} has no quantized form")
+    known = {role: f for role, f in formats.items() if role in (*roles, "data_out")}
+    return made(**source.attributes(), **known)
+
+
+def float_op(op: Op) -> Op:
+    """The float op that a quantized op was made from; any other op itself."""
+    return op.float_op if isinstance(op, QuantizedOp) else op
 
 
 def role_formats(op: Op) -> Mapping[str, Format | None]:
-    """The formats of a quantized op by role; empty for any other op."""
-    return op.formats if isinstance(op, QuantizedOp) else {}
+    """The formats of a quantized op by role, also that of its result if it has one; none of other ops."""
+    if not isinstance(op, QuantizedOp):
+        return {}
+    return op.formats | ({"data_out": op.data_out} if op.data_out else {})
+
+
+def _make(name: str) -> type[QuantizedOp] | None:
+    """The op of a name such as ``mase.linear_mxint``."""
+    for base, family in _pairs():
+        if _name(base, family) == name:
+            return quantized_op(base, family)
+    return None
+
+
+def _pairs() -> Iterator[tuple[type[Op], str]]:
+    return ((base, family) for base in quantizable_ops() for family in families())
+
+
+def made_names() -> Iterator[str]:
+    """The name of every op that can be made of a float op and a family."""
+    return (_name(base, family) for base, family in _pairs())
+
+
+def __getattr__(name: str) -> type[QuantizedOp]:
+    """The class of a name such as ``LinearMXInt``, by which it is also pickled."""
+    for base, family in _pairs():
+        if f"{base.__name__}{family_title(family)}" == name and (found := quantized_op(base, family)):
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+register_dialect("mase", _make, made_names)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mase.ir.axes import Axes
 from mase.ir.dim import Dim
 from mase.ir.op import OpError
 from mase.ir.types import Shape, TensorType
 
-__all__ = ["broadcast", "same", "tensor", "window"]
+__all__ = ["broadcast", "channels", "same", "tensor", "window"]
 
 
 def tensor(value: object, what: str, *ranks: int) -> TensorType:
@@ -78,3 +79,8 @@ def spatial(rank: int, values: Sequence[int], what: str) -> None:
     """Refuse an attribute that has not one number for each spatial dimension."""
     if len(values) != rank:
         raise OpError(f"{what}: expected {rank} numbers, found {list(values)}")
+
+
+def channels(role: str, spatial: int) -> Axes:
+    """The channels of ``[..., C, *spatial]`` if a role is the input or result, else the last dimension."""
+    return Axes((-spatial - 1,)) if role in ("data_in", "data_out") else Axes()

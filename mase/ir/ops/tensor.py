@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from mase.ir.axes import Axes
 from mase.ir.dim import Dim
 from mase.ir.formats import Dtype
 from mase.ir.op import Op, OpError, register_op
 from mase.ir.ops.shapes import broadcast, same, tensor
 from mase.ir.types import TensorType, Type
 
-__all__ = ["Add", "Binary", "Concat", "Flatten", "MatMul", "Mul", "Permute", "Sub", "Transpose"]
+__all__ = [
+    "Add",
+    "Binary",
+    "Concat",
+    "Div",
+    "Flatten",
+    "MatMul",
+    "Mean",
+    "Mul",
+    "Permute",
+    "Sub",
+    "Transpose",
+]
 
 
 class Binary(Op):
     """Base of the elementwise ops of two tensors that broadcast."""
+
+    quantized_roles = ("data_in", "other")
 
     def infer(self, data_in: TensorType, other: TensorType) -> Type:
         x, y = tensor(data_in, "data_in"), tensor(other, "other")
@@ -51,9 +66,19 @@ class Mul(Binary):
     """``data_in * other``."""
 
 
+@register_op("tensor.div")
+class Div(Binary):
+    """``data_in / other``, of floats."""
+
+
 @register_op("tensor.matmul")
 class MatMul(Op):
     """Matrix product over the last two dimensions, the others broadcast."""
+
+    quantized_roles = ("data_in", "other")
+
+    def axes(self, role: str) -> Axes:
+        return Axes((-2,)) if role == "other" else Axes()
 
     def infer(self, data_in: TensorType, other: TensorType) -> Type:
         x, y = tensor(data_in, "data_in"), tensor(other, "other")
@@ -63,6 +88,27 @@ class MatMul(Op):
         rows = x.shape[-2:-1] if x.rank > 1 else ()
         columns = y.shape[-1:] if y.rank > 1 else ()
         return x.with_shape((*broadcast(x.shape[:-2], y.shape[:-2]), *rows, *columns))
+
+
+@register_op("tensor.mean")
+class Mean(Op):
+    """The mean over ``dims``, all if None; ``keepdim`` leaves each with size 1."""
+
+    quantized_roles = ("data_in",)
+    dims: tuple[int, ...] | None = None
+    keepdim: bool = False
+
+    def axes(self, role: str) -> Axes:
+        return Axes(self.dims) if self.dims and role == "data_in" else Axes()
+
+    def infer(self, data_in: TensorType) -> Type:
+        x = tensor(data_in, "data_in")
+        if any(not -max(x.rank, 1) <= d < max(x.rank, 1) for d in self.dims or ()):
+            raise OpError(f"{x} has no dimensions {list(self.dims or ())}")
+        gone = set(range(x.rank)) if self.dims is None else {d % max(x.rank, 1) for d in self.dims}
+        if self.keepdim:
+            return x.with_shape([1 if i in gone else d for i, d in enumerate(x.shape)])
+        return x.with_shape([d for i, d in enumerate(x.shape) if i not in gone])
 
 
 @register_op("tensor.flatten")
@@ -116,12 +162,13 @@ class Permute(Op):
 class Concat(Op):
     """Join tensors along ``dim``."""
 
+    quantized_roles = ("data_in",)
     dim: int = 0
 
-    def infer(self, *operands: TensorType) -> Type:
-        if not operands:
+    def infer(self, *data_in: TensorType) -> Type:
+        if not data_in:
             raise OpError("expected at least one operand")
-        xs = [tensor(x, "operand", operands[0].rank) for x in operands]
+        xs = [tensor(x, "data_in", data_in[0].rank) for x in data_in]
         shape = list(xs[0].shape)
         total: Dim = 0
         for x in xs:

@@ -15,8 +15,8 @@ class NotQuantized:
         reason: why, in a few words that the user can act upon.
 
     Example:
-        >>> NotQuantized(reason="no integer op for nn.gelu").reason
-        'no integer op for nn.gelu'
+        >>> NotQuantized(reason="nn.dropout has no quantized form").reason
+        'nn.dropout has no quantized form'
     """
 
     reason: str

@@ -27,7 +27,9 @@ def _formats(node: Node) -> str | None:
 
 
 def _has(node: Node, role: str) -> bool:
-    return role in node.params or role in node.op.schema().operands[: len(node.inputs)]
+    schema = node.op.schema()
+    operands = {schema.operand(i) for i in range(len(node.inputs))}
+    return role in node.params or role in operands or role not in schema.roles
 
 
 def _not_quantized(node: Node) -> str | None:

@@ -17,9 +17,7 @@ def operand_width(node: Node, position: int) -> int:
         node: the node.
         position: which of its operands, counted from 0.
     """
-    names = node.op.schema().operands
-    name = names[position] if position < len(names) else ""
-    format = role_formats(node.op).get(name)
+    format = role_formats(node.op).get(node.op.schema().operand(position))
     return format.bits if format else _type_width(node.inputs[position].type)
 
 
@@ -35,6 +33,8 @@ def result_width(node: Node) -> int:
     A user quantizes what it reads, so the producer may store no more than that. What the graph
     returns, or nothing uses, has the width of its type.
     """
+    if format := role_formats(node.op).get("data_out"):
+        return format.bits
     widths = [
         result_width(user) if is_view(user.op) else operand_width(user, i)
         for user in node.users

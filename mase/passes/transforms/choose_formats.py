@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Literal
 
 from mase.ir.diagnostics import MaseError
 from mase.ir.format import Format, Uncalibrated
-from mase.ir.formats import Fixed
+from mase.ir.formats import Fixed, Integer
 from mase.ir.graph import Graph, Node
+from mase.ir.ops.conv import Conv, ConvTranspose
+from mase.ir.ops.nn import Linear
 from mase.ir.ops.norm import BatchNorm
 from mase.ir.ops.quantized import QuantizedOp
 from mase.passes.analyses.calibration import Split, collect_sketches
 from mase.passes.analyses.sketch import Sketch, sketch
 from mase.passes.analyses.statistics import Statistics
 from mase.passes.context import Context
+from mase.passes.transforms.choose_scales import least_error_scale, scale_of_range
 from mase.passes.transforms.quantize_rules import float_op
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from mase.runtime.kernels import Scale
 
 __all__ = ["Calibrate", "Chooser"]
 
@@ -64,37 +69,82 @@ class Chooser:
             MaseError: if statistics are needed and neither they nor data are at hand, or a weight
                 is not finite.
         """
-        done = dict.fromkeys(made.roles) | {r: f for r, f in formats.items() if r in made.roles}
-        operands = made.schema().operands
-        for role, format in done.items():
-            if isinstance(format, Uncalibrated) and role in operands:
-                done[role] = self._for_operand(node, operands.index(role), format)
+        known = (*made.roles, "data_out")
+        done = dict.fromkeys(made.roles) | {r: f for r, f in formats.items() if r in known}
         for role, format in done.items():
             if isinstance(format, Uncalibrated):
-                done[role] = self._for_weight(node, role, format)
-        if "bias" in done and "bias" not in formats and self._has_bias(node):
+                done[role] = self._fit(node, role, format)
+        if "bias" in done and "bias" not in formats and self._adds_bias(node):
             done["bias"] = self._bias(node, done)
         return done
 
+    def _fit(self, node: Node, role: str, format: Uncalibrated) -> Format:
+        if role == "probs":
+            return format.fit(0.0, 1.0)
+        if not self._sources(node, role):
+            return self._for_weight(node, role, format)
+        if known := self.range(node, role):
+            return format.fit(*known)
+        return self._choose(format, self.sketch(node, role, format))
+
+    def scale(self, node: Node, role: str, format: Integer) -> Scale:
+        """The scale of an operand: that of its whole range, or the one with the least squared error.
+
+        Args:
+            node: the node, still in float.
+            role: one of its operands.
+            format: a format with one scale for the tensor.
+
+        Raises:
+            MaseError: if neither statistics nor data are at hand.
+        """
+        if known := self.range(node, role):
+            return scale_of_range(format, *known)
+        found = self.sketch(node, role, format)
+        if self._calibrate == "range" or not found.count:
+            return scale_of_range(format, found.min, found.max)
+        return least_error_scale(format, found.min, found.max, found.squared_error)
+
     # -- operands ---------------------------------------------------------------------------
 
-    def _for_operand(self, node: Node, position: int, format: Uncalibrated) -> Format:
-        source = self._graph[node.name].inputs[position]
-        if self._calibrate == "range" and self._sketches is None:
-            known = source.meta.get(Statistics)
-            if known is not None:
-                return format.fit(known.min, known.max)
-        found = self._sketch(node, source, format)
-        return self._choose(format, found)
+    def _sources(self, node: Node, role: str) -> list[Node]:
+        """The values that are quantized in a role; none if it is a weight."""
+        own = self._graph[node.name]
+        if role == "data_out":
+            return [own]
+        schema = float_op(own.op).schema()
+        return [source for i, source in enumerate(own.inputs) if schema.operand(i) == role]
 
-    def _sketch(self, node: Node, source: Node, format: Uncalibrated) -> Sketch:
+    def range(self, node: Node, role: str) -> tuple[float, float] | None:
+        """The least and the largest number, if statistics say them and nothing else is needed."""
+        if self._calibrate != "range" or self._sketches is not None:
+            return None
+        found = [source.meta.get(Statistics) for source in self._sources(node, role)]
+        known = [statistics for statistics in found if statistics is not None]
+        if len(known) < len(found):
+            return None
+        return min(k.min for k in known), max(k.max for k in known)
+
+    def sketch(self, node: Node, role: str, format: Format) -> Sketch:
+        """What was seen of an operand, whichever operands have its role."""
+        first, *others = [self._sketch(node, source, format) for source in self._sources(node, role)]
+        if not others:
+            return first
+        merged = Sketch()
+        for each in (first, *others):
+            merged.merge(each)
+        return merged
+
+    def _sketch(self, node: Node, source: Node, format: Format) -> Sketch:
         if self._sketches is None:
             if not self._ctx.has_data:
                 raise MaseError.of(
                     f"{format} needs statistics of {source.name!r}, and there is no data to take them from",
                     node=node.name,
                     source=node.loc,
-                    help="run profile first, give [data], or write the fraction, as in fixed<8,4>",
+                    help="run profile first, give [data], or write the fraction, as in fixed<8,4>"
+                    if isinstance(format, Uncalibrated)
+                    else 'run profile first, give [data], or say quantize{scales="dynamic"}',
                 )
             self._sketches = collect_sketches(
                 self._graph,
@@ -129,8 +179,11 @@ class Chooser:
             return [scale if role == "weight" else shift]
         return [self._graph.state[node.params[role]]] if role in node.params else []
 
-    def _has_bias(self, node: Node) -> bool:
-        return "bias" in node.params or isinstance(float_op(node.op), BatchNorm)
+    def _adds_bias(self, node: Node) -> bool:
+        """Whether the node adds a bias to exact products."""
+        op = float_op(node.op)
+        contracts = isinstance(op, Linear | Conv | ConvTranspose) and "bias" in node.params
+        return contracts or isinstance(op, BatchNorm)
 
     def _bias(self, node: Node, formats: Mapping[str, Format | None]) -> Format | None:
         x, w = formats.get("data_in"), formats.get("weight")

@@ -1,25 +1,28 @@
-"""``quantize``: turn ops into their integer ops, by op type, scope and name."""
+"""``quantize``: turn ops into their quantized ops, by op type, scope and name."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mase.ir.diagnostics import MaseError
 from mase.ir.format import Format
-from mase.ir.formats import Dtype, Fixed, FixedWidth
+from mase.ir.formats import Dtype, Fixed
 from mase.ir.graph import Graph, Node
 from mase.ir.keyed import formats_by_role
 from mase.ir.ops import core, nn, norm
 from mase.ir.ops.moves import is_view
-from mase.ir.ops.quantized import QuantizedOp, quantized_op
+from mase.ir.ops.quantized import QuantizedOp, quantized_op, role_formats, with_formats
 from mase.ir.types import TensorType
 from mase.passes.analyses.calibration import Split
 from mase.passes.analyses.not_quantized import NotQuantized
 from mase.passes.context import Context
 from mase.passes.registry import register_pass
 from mase.passes.transforms.choose_formats import Calibrate, Chooser
-from mase.passes.transforms.quantize_rules import Rule, float_op, known_roles, parse_rule
+from mase.passes.transforms.choose_scales import Scales, drop_scales, give_scale, scaled_roles
+from mase.passes.transforms.quantize_rules import Rule, float_op, known_roles, parse_rule, spread
+
+if TYPE_CHECKING:
+    from mase.runtime.kernels import Scale
 
 __all__ = ["Quantize"]
 
@@ -30,23 +33,28 @@ _EIGHT_BITS = {"data_in": "fixed<8>", "weight": "fixed<8>"}
 
 @register_pass("quantize", requires=("float", "quantized"), ensures="quantized", changes_numbers=True)
 class Quantize:
-    """Rewrite linear, convolution, matmul, arithmetic, pooling, norm and embedding ops into integer ops.
+    """Give the operands, weights and results of ops number formats: fixed point, floats, blocks, ...
 
-    Each op quantizes its operands and computes its result from them exactly. Later rules refine
-    earlier ones, role by role. A format without a fraction (``fixed<8>``) takes it from `profile`'s
-    statistics, or from batches of the data set if there are none. Nodes left in float say why in
-    ``report``.
+    Every op becomes the quantized op of its formats' family (``mase.linear_integer``,
+    ``mase.conv2d_mxint``), which quantizes its operands and computes its result from them; in fixed point
+    exactly. Later rules refine earlier ones, role by role. A format without a fraction (``fixed<8>``)
+    takes it from `profile`'s statistics, or from batches of the data set if there are none, and so do the
+    scales of activations in ``int<8>``. Nodes left in float say why in ``report``.
 
     Args:
         default: the formats by role for every op that can be quantized; 8 bits if absent. ``f32``
-            leaves a role in float. Roles are ``data_in``, ``other`` (the second operand; as
-            ``data_in`` unless given), ``weight`` and ``bias`` (32 bits at the scale of the products
-            unless given).
+            leaves a role in float. Roles are ``data_in``; ``other`` (a second operand), ``query``, ``key``,
+            ``value``, ``past``, ``cos`` and ``sin``, which are as ``data_in`` unless given; ``probs`` (the
+            weights inside of attention; as wide as ``query``); ``weight``; ``bias`` (in fixed point 32
+            bits at the scale of the products, else float, unless given); ``data_out``.
         rules: tables that select nodes by ``op`` (``nn.conv2d``), ``scope`` (a glob), ``regex`` (over
             scopes and names) or ``node`` (a glob over names), and give formats by role or ``skip = true``.
         calibrate: ``range`` for the largest range without overflow, ``mse`` for the least squared error.
         batches: how many batches to take statistics from where they are absent.
         split: the part of the data to take them from.
+        scales: where activations in ``int<W>`` get their scales from: ``static`` once from statistics,
+            kept in the state; ``dynamic`` anew from each tensor; ``learned`` as static, then trained.
+            Formats with a ``channel``, ``group`` or ``token`` are always dynamic.
         rounding: how every quantizer of the graph rounds; by default each as its format says.
 
     Raises:
@@ -58,6 +66,7 @@ class Quantize:
     calibrate: Calibrate = "range"
     batches: int = 8
     split: Split = "train"
+    scales: Scales = "static"
     rounding: Rounding | None = None
 
     def __post_init__(self) -> None:
@@ -70,7 +79,7 @@ class Quantize:
         base, rules = self._base(), self._rules()
         _warn_of_idle_rules(rules, graph, ctx)
         for node in graph.nodes:
-            if quantized_op(type(float_op(node.op))):
+            if float_op(node.op).quantized_roles:
                 _check_finite(node)
         chooser = Chooser(graph, ctx, self.calibrate, self.batches, self.split)
         plans: list[tuple[Node, QuantizedOp]] = []
@@ -81,12 +90,23 @@ class Quantize:
             elif plan is not None:
                 node.meta.set(NotQuantized(reason=plan))
                 ctx.stat("left in float")
-        for node, op in plans:  # only now, so that statistics were those of the graph as it came
+        scales = [self._scales_of(node, op, chooser) for node, op in plans]
+        for (node, op), own in zip(
+            plans, scales, strict=True
+        ):  # now, for statistics were of the graph as it came
+            drop_scales(node)
             node.op = op
             node.meta.drop(NotQuantized)
+            for role, scale in own.items():
+                give_scale(node, role, scale, learn=self.scales == "learned")
             _note_rounded_bias(node, op, ctx)
             ctx.stat("quantized")
         graph.level = "quantized"
+
+    def _scales_of(self, node: Node, op: QuantizedOp, chooser: Chooser) -> dict[str, Scale]:
+        if self.scales == "dynamic":
+            return {}
+        return {role: chooser.scale(node, role, format) for role, format in scaled_roles(op)}
 
     def _base(self) -> Formats:
         default = _EIGHT_BITS if self.default is None else self.default
@@ -121,31 +141,27 @@ def _plan(
     source = float_op(node.op)
     made = quantized_op(type(source))
     if made is None:
-        return f"no integer op for {source.name}"
+        return f"{source.name} has no quantized form"
     if obstacle := _obstacle(node, made):
         return obstacle
-    asked = dict(node.op.formats) if isinstance(node.op, QuantizedOp) else dict(base)
+    asked = dict(role_formats(node.op)) if isinstance(node.op, QuantizedOp) else dict(base)
     skipped: Rule | None = None
     for rule in matching:
         asked |= rule.formats
         skipped = rule if rule.skip else (None if rule.formats else skipped)
     if skipped is not None:
         return f"rule {{{skipped.text}}} skips it"
-    asked = {role: f for role, f in _with_other(asked).items() if role in made.roles}
+    asked = {role: f for role, f in spread(asked).items() if role in (*made.roles, "data_out")}
     if not any(asked.get(role) for role in made.roles if role != "bias"):
         return "its formats are all float"
     formats = chooser.complete(node, made, {r: _rounded(f, rounding) for r, f in asked.items()})
-    return made(**source.attributes(), **formats)
-
-
-def _with_other(formats: Formats) -> Formats:
-    return formats if "other" in formats else formats | {"other": formats.get("data_in")}
+    return with_formats(source, formats)
 
 
 def _obstacle(node: Node, made: type[QuantizedOp]) -> str | None:
-    for operand, role in zip(node.inputs, made.schema().operands, strict=False):
+    for i, operand in enumerate(node.inputs):
         type = operand.type
-        if role not in made.roles:
+        if made.schema().operand(i) not in made.roles:
             continue
         if not isinstance(type, TensorType):
             return f"its operand {operand.name!r} is {type}, no tensor"
@@ -169,6 +185,4 @@ def _check_finite(node: Node) -> None:
 
 
 def _rounded(format: Format | None, rounding: Rounding | None) -> Format | None:
-    if rounding is None or not isinstance(format, Fixed | FixedWidth):
-        return format
-    return replace(format, rounding=rounding)
+    return format if rounding is None or format is None else format.with_rounding(rounding)

@@ -19,8 +19,7 @@ from typing import Any, cast
 
 from mase.ir.diagnostics import Diagnostic, Location, MaseError, did_you_mean
 from mase.ir.keyed import formats_by_role
-from mase.ir.op import get_op, op_names
-from mase.ir.ops.quantized import quantized_op
+from mase.ir.ops.quantized import quantizable_ops
 from mase.passes.transforms.quantize_rules import known_roles
 
 __all__ = ["is_legacy", "translate"]
@@ -105,7 +104,7 @@ class _Translation:
             return {"scope": key}  # the path of a module rather than the name of a node
         if by == "type":
             key = _TYPES.get(key, key)
-            known = {name.partition(".")[2] for name in op_names() if quantized_op(get_op(name))}
+            known = {op.name.partition(".")[2] for op in quantizable_ops()}
             if key not in known:
                 self._fault(f"no op type {key!r} can be quantized", key, help=did_you_mean(key, known))
         return {_SELECTORS[by]: key}

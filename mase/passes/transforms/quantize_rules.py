@@ -10,12 +10,12 @@ from typing import Any
 
 from mase.ir.diagnostics import UsageError, did_you_mean
 from mase.ir.format import Format
+from mase.ir.formats import Fixed, FixedWidth
 from mase.ir.graph import Graph, Node
 from mase.ir.keyed import formats_by_role
-from mase.ir.op import Op, get_op, op_names
-from mase.ir.ops.quantized import QuantizedOp
+from mase.ir.ops.quantized import float_op, quantizable_ops
 
-__all__ = ["Rule", "float_op", "known_roles", "parse_rule"]
+__all__ = ["Rule", "float_op", "known_roles", "parse_rule", "spread"]
 
 _SELECTORS = ("op", "scope", "regex", "node")
 
@@ -63,16 +63,43 @@ class Rule:
         return next((did_you_mean(said, known) for said, known in choices if said is not None), None)
 
 
-def float_op(op: Op) -> Op:
-    """The float op that a quantized op was made from; any other op itself."""
-    return op.float_op if isinstance(op, QuantizedOp) else op
-
-
 def known_roles() -> tuple[str, ...]:
-    """Every role that some quantized op gives a format to."""
-    ops = [get_op(name) for name in op_names()]
-    found = {role: None for op in ops if issubclass(op, QuantizedOp) for role in op.roles}
-    return tuple(found)
+    """Every role that some quantized op gives a format to, and ``data_out``.
+
+    Example:
+        >>> {"data_in", "weight", "query", "data_out"} <= set(known_roles())
+        True
+    """
+    found = {role: None for op in quantizable_ops() for role in op.quantized_roles}
+    return (*found, "data_out")
+
+
+_AS_DATA_IN = ("other", "query", "key", "value", "past", "cos", "sin")
+
+
+def spread(formats: Mapping[str, Format | None]) -> dict[str, Format | None]:
+    """What is asked of an op: further operands take the format of ``data_in`` unless they have their own.
+
+    The weights of attention (``probs``) are as wide as its queries; in fixed point, with the fraction that
+    numbers up to 1 need.
+
+    Example:
+        >>> from mase.ir import parse_format
+        >>> found = spread({"data_in": parse_format("fixed<8,3>")})
+        >>> str(found["other"]), str(found["probs"])
+        ('fixed<8,3>', 'fixed<8,6>')
+    """
+    found = dict(formats)
+    for role in _AS_DATA_IN:
+        found.setdefault(role, formats.get("data_in"))
+    found.setdefault("probs", _up_to_one(found["query"]))
+    return found
+
+
+def _up_to_one(format: Format | None) -> Format | None:
+    if not isinstance(format, Fixed | FixedWidth):
+        return format
+    return FixedWidth(format.width, format.signed, format.narrow, format.rounding).fit(0.0, 1.0)
 
 
 def parse_rule(table: Mapping[str, Any]) -> Rule:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import nn as torch_nn
 
+from mase.ir import Hole, Op
 from mase.ir.ops import attention as attention_ops
 from mase.ir.ops import nn
 from mase.runtime.lowering.registry import Function, Source, to_arguments, to_module
-from mase.runtime.modules.attention import Attention
+from mase.runtime.modules import Attention, RotaryEmbedding
 
 __all__ = [
     "activation",
@@ -20,9 +22,11 @@ __all__ = [
     "embedding",
     "embedding_arguments",
     "identity",
+    "kv_cache",
     "linear",
     "linear_arguments",
-    "no_arguments",
+    "own_attributes",
+    "rotary_embedding",
 ]
 
 _FUNCTIONS: dict[type[nn.Activation], Callable[..., Any]] = {
@@ -30,6 +34,7 @@ _FUNCTIONS: dict[type[nn.Activation], Callable[..., Any]] = {
     nn.Relu6: F.relu6,
     nn.LeakyRelu: F.leaky_relu,
     nn.Elu: F.elu,
+    nn.Selu: F.selu,
     nn.Hardtanh: F.hardtanh,
     nn.Hardsigmoid: F.hardsigmoid,
     nn.Hardswish: F.hardswish,
@@ -48,7 +53,14 @@ _DROPOUTS = (torch_nn.Dropout, torch_nn.Dropout1d, torch_nn.Dropout2d, torch_nn.
 @to_module.register(*_FUNCTIONS)
 def activation(op: nn.Activation, source: Source) -> Function:
     """The function of `torch.nn.functional` whose keyword arguments are the op's attributes."""
-    return Function(_FUNCTIONS[type(op)], kwargs=op.attributes())
+    return Function(_FUNCTIONS[type(op)], kwargs=to_arguments(op, source))
+
+
+@to_arguments.register(*_FUNCTIONS)
+@to_arguments.register(attention_ops.Attention, attention_ops.KVCache, attention_ops.RotaryEmbedding)
+def own_attributes(op: Op, source: Source) -> dict[str, Any]:
+    """Modules and functions whose arguments are called as the op's attributes."""
+    return op.attributes()
 
 
 @to_module.register(nn.Identity)
@@ -83,12 +95,6 @@ def embedding_arguments(op: nn.Embedding, source: Source) -> dict[str, Any]:
     return {"num_embeddings": rows, "embedding_dim": features, **op.attributes()}
 
 
-@to_arguments.register(nn.Relu)
-def no_arguments(op: nn.Relu, source: Source) -> dict[str, Any]:
-    """A relu has none."""
-    return {}
-
-
 @to_module.register(nn.Dropout)
 def dropout(op: nn.Dropout, source: Source) -> torch_nn.Module:
     """``nn.dropout``."""
@@ -98,4 +104,16 @@ def dropout(op: nn.Dropout, source: Source) -> torch_nn.Module:
 @to_module.register(attention_ops.Attention)
 def attention(op: attention_ops.Attention, source: Source) -> torch_nn.Module:
     """``nn.attention``."""
-    return Attention(op.dropout, op.causal, op.scale, op.grouped)
+    return Attention(**to_arguments(op, source))
+
+
+@to_module.register(attention_ops.RotaryEmbedding)
+def rotary_embedding(op: attention_ops.RotaryEmbedding, source: Source) -> torch_nn.Module:
+    """``nn.rotary_embedding``."""
+    return RotaryEmbedding(**to_arguments(op, source))
+
+
+@to_module.register(attention_ops.KVCache)
+def kv_cache(op: attention_ops.KVCache, source: Source) -> Function:
+    """``nn.kv_cache``."""
+    return Function(torch.cat, ([Hole(0), Hole(1)], op.dim))

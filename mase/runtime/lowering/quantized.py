@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+
 from mase.ir import Dtype, Node, TensorType
 from mase.ir.ops import conv
 from mase.ir.ops.moves import keeps_values
@@ -18,13 +22,29 @@ __all__ = ["may_stay_wide", "quantized"]
 def quantized(op: QuantizedOp, source: Source) -> QuantizedModule:
     """Every ``mase.*`` op that `mase.ir.ops.quantized.derive` made."""
     base = op.float_op
-    module = quantized_module(type(op))(**to_arguments(base, source), config=op.formats)
+    config = op.formats | {"data_out": op.data_out}
+    module = quantized_module(type(op))(**to_arguments(base, source), config=config)
     if isinstance(base, conv.Conv):
         set_padding(module, base)
+    _set_scales(module, source)
     module.wide = may_stay_wide(source.node)
     if isinstance(source.node.type, TensorType) and isinstance(source.node.type.format, Dtype):
         module.returns(torch_dtype(source.node.type.format))
     return module
+
+
+def _set_scales(module: QuantizedModule, source: Source) -> None:
+    """Give the module places for the scales that the node has in its roles."""
+    state = source.node.graph.state
+    for role in module.op_class.roles:
+        if not source.has(f"{role}_scale"):
+            continue
+        places: dict[str, Any] = {
+            what: torch.empty_like(state[source.node.params[f"{role}_{what}"]], device="meta")
+            for what in ("scale", "zero_point")
+            if source.has(f"{role}_{what}")
+        }
+        module.set_scale(role, **places)
 
 
 def may_stay_wide(node: Node) -> bool:
@@ -40,7 +60,7 @@ def may_stay_wide(node: Node) -> bool:
 
 def _requantizes(user: Node, value: Node) -> bool:
     if isinstance(user.op, QuantizedOp):
-        names = user.op.schema().operands
-        roles = [names[i] for i, operand in enumerate(user.inputs) if operand is value]
+        schema = user.op.schema()
+        roles = [schema.operand(i) for i, operand in enumerate(user.inputs) if operand is value]
         return all(user.op.formats.get(role) is not None for role in roles)
     return keeps_values(user.op) and may_stay_wide(user)

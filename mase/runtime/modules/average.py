@@ -25,7 +25,7 @@ from mase.runtime.modules.elementwise import as_tuple, spatial_rank
 from mase.runtime.modules.factory import arithmetic
 from mase.runtime.modules.grid import Grid, require_exact, trusted
 
-__all__ = ["Average", "reciprocal_bits"]
+__all__ = ["Average", "Factor", "factor_of", "reciprocal_bits"]
 
 Window = tuple[int, int]
 
@@ -45,26 +45,29 @@ def reciprocal_bits(width: int, terms: int) -> int:
 
 
 class Average(QuantizedModule):
-    """The mean over windows of the last dimensions."""
+    """The mean over some dimensions, or over windows of them."""
 
-    def windows(self, sizes: tuple[int, ...]) -> list[list[Window]]:
-        """For each spatial dimension the (start, end) of each window that count for the divisor."""
+    def averaged(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The sizes of the dimensions that means are taken over, for an input of ``shape``."""
+        raise NotImplementedError
+
+    def factor(self, shape: tuple[int, ...], width: int) -> Factor:
+        """One over the number of elements of each mean, for an input of ``shape`` and ``width`` bits."""
         raise NotImplementedError
 
     def sums(self, x: Tensor) -> Tensor:
-        """The sum of each window."""
+        """The sum of what each mean is taken over."""
         raise NotImplementedError
 
     def forward(self, input: Tensor) -> Tensor:
-        """The means, for an input of ``[N, C, *spatial]`` or ``[C, *spatial]``."""
+        """The means."""
         format = self.formats["data_in"]
         if not isinstance(format, Fixed):
-            return cast(Tensor, super().forward(self.quantized("data_in", input)))
-        sizes = tuple(input.shape[-spatial_rank(self) :])
-        if any(type(size) is not int for size in sizes):  # a trace with symbols: only shapes matter
+            return self.evaluate(None, super().forward, {"data_in": input})
+        shape = tuple(input.shape)
+        if any(type(size) is not int for size in self.averaged(shape)):  # a trace: only shapes matter
             return cast(Tensor, super().forward(input))
-        divisor: int | None = getattr(self, "divisor_override", None)
-        factor = _factor(tuple(map(tuple, self.windows(sizes))), divisor, format.width)
+        factor = self.factor(shape, format.width)
         exact = None if self.training else trusted(self._exact(factor), input.device)
         # Sums need more bits than 16-bit floats have, in training too.
         low = exact is None and input.dtype in (torch.float16, torch.bfloat16)
@@ -105,7 +108,14 @@ class Factor:
 
 
 @lru_cache(maxsize=256)
-def _factor(windows: tuple[tuple[Window, ...], ...], divisor: int | None, width: int) -> Factor:
+def factor_of(windows: tuple[tuple[Window, ...], ...], divisor: int | None, width: int) -> Factor:
+    """The reciprocals for windows.
+
+    Args:
+        windows: for each dimension the (start, end) of each window.
+        divisor: what to divide by instead of the number of elements.
+        width: bits of an element.
+    """
     counts = [math.prod(end - start for start, end in window) for window in product(*windows)]
     divisors = [divisor or count for count in counts]
     frac = reciprocal_bits(width, max(counts + divisors))
@@ -120,9 +130,24 @@ def _reciprocal(n: int, frac: int) -> int:
     return (2 ** (frac + 1) + n) // (2 * n)
 
 
+class PoolAverage(Average):
+    """The mean of each window of the last dimensions of ``[N, C, *spatial]`` or ``[C, *spatial]``."""
+
+    def windows(self, sizes: tuple[int, ...]) -> list[list[Window]]:
+        """For each spatial dimension the (start, end) of each window that count for the divisor."""
+        raise NotImplementedError
+
+    def averaged(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape[-spatial_rank(self) :]
+
+    def factor(self, shape: tuple[int, ...], width: int) -> Factor:
+        divisor: int | None = getattr(self, "divisor_override", None)
+        return factor_of(tuple(map(tuple, self.windows(self.averaged(shape)))), divisor, width)
+
+
 @arithmetic(pool.AvgPool1d, nn.AvgPool1d)
 @arithmetic(pool.AvgPool2d, nn.AvgPool2d)
-class WindowAverage(Average):
+class WindowAverage(PoolAverage):
     """The mean of sliding windows."""
 
     kernel_size: Any
@@ -172,7 +197,7 @@ class WindowAverage(Average):
 
 @arithmetic(pool.AdaptiveAvgPool1d, nn.AdaptiveAvgPool1d)
 @arithmetic(pool.AdaptiveAvgPool2d, nn.AdaptiveAvgPool2d)
-class AdaptiveAverage(Average):
+class AdaptiveAverage(PoolAverage):
     """The mean of as many windows as asked, which overlap where sizes do not divide."""
 
     output_size: Any

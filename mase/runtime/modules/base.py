@@ -7,18 +7,23 @@ proved to hold every intermediate result, so that it gives the very integers tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import fields
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from mase.ir import Format, MaseError
+from mase.ir.axes import Axes
+from mase.ir.formats import Integer
 from mase.ir.keyed import formats_by_role
 from mase.ir.ops.quantized import QuantizedOp
-from mase.runtime.kernels import fake_quantize
+from mase.runtime.kernels import Scale, fake_quantize
 from mase.runtime.modules.grid import Grid
+from mase.runtime.modules.rows import along
+from mase.runtime.modules.scales import fake_quantize_learned
 
 __all__ = ["QuantizedModule"]
 
@@ -30,16 +35,18 @@ class QuantizedModule(nn.Module):
         args: the arguments of the float module that this one is made from.
         config: the formats by role, such as ``{"data_in": "fixed<8,4>", "weight": "fixed<8,6>"}`` or
             ``{"data_in_width": 8, "data_in_frac_width": 4}``; a role without a format stays in float,
-            and all of them do with ``{"bypass": True}``.
+            and all of them do with ``{"bypass": True}``. ``data_out`` is the result.
         kwargs: the keyword arguments of the float module.
 
     Raises:
-        MaseError: if ``config`` has an unknown key or a format is wrong or incomplete.
+        MaseError: if ``config`` has an unknown key, or a format is wrong, incomplete or of another family.
     """
 
     op_class: ClassVar[type[QuantizedOp]]
     formats: dict[str, Format | None]
     """The format of each role; None where the operand stays in float."""
+    data_out: Format | None
+    """The format of the result; None where it stays as it was computed."""
     wide: bool
     """Whether a result that needs float64 stays one in eval mode. Otherwise it is rounded to the type
     of the input, which hides bits from a further quantizer."""
@@ -48,14 +55,12 @@ class QuantizedModule(nn.Module):
 
     def __init__(self, *args: Any, config: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        roles = self.op_class.roles
-        self.formats = dict.fromkeys(roles) | formats_by_role(config, roles)
-        for role, format in self.formats.items():
-            if format is not None and not format.calibrated:
-                raise MaseError.of(
-                    f"config: {role} is {format}, which is not complete",
-                    help="say every parameter, as in fixed<8,4>; only the quantize pass can choose them",
-                )
+        roles = (*self.op_class.roles, "data_out")
+        found = dict.fromkeys(roles) | formats_by_role(config, roles, self.op_class.family)
+        _check_formats(self.op_class, found)
+        self.data_out = found.pop("data_out")
+        self.formats = found
+        self._axes = self._axes_of_rows()
         self.wide = False
         self.clip_grad = True
         self._result: torch.dtype | None = None
@@ -63,16 +68,19 @@ class QuantizedModule(nn.Module):
     # -- what it is in the IR ---------------------------------------------------------------
 
     def op_attributes(self) -> dict[str, Any]:
-        """The attributes of the float op."""
-        return {}
+        """The attributes of the float op, which by default are the module's of the same names."""
+        names = [f.name for f in fields(cast(Any, self.op_class.base))]
+        return {name: getattr(self, name) for name in names}
 
     @property
     def mase_op(self) -> QuantizedOp:
         """The IR op that this module is, with its attributes and formats."""
-        return self.op_class(**self.op_attributes(), **self.formats)
+        formats: Any = self.formats | {"data_out": self.data_out}
+        return self.op_class(**self.op_attributes(), **formats)
 
     def extra_repr(self) -> str:
-        texts = [f"{role}={format}" for role, format in self.formats.items() if format is not None]
+        formats = self.formats | {"data_out": self.data_out}
+        texts = [f"{role}={format}" for role, format in formats.items() if format is not None]
         return ", ".join([t for t in (super().extra_repr(), *texts) if t])
 
     # -- evaluation -------------------------------------------------------------------------
@@ -90,19 +98,74 @@ class QuantizedModule(nn.Module):
 
     def quantized(self, role: str, x: Tensor) -> Tensor:
         """An operand on its format's grid, with straight-through gradients."""
-        format = self.formats[role]
-        return x if format is None else fake_quantize(x, format, self.clip_grad)
+        format = self.data_out if role == "data_out" else self.formats[role]
+        if format is None:
+            return x
+        if isinstance(format, Integer) and hasattr(self, f"{role}_scale"):
+            scale, zero_point = getattr(self, f"{role}_scale"), getattr(self, f"{role}_zero_point", None)
+            if scale.requires_grad:
+                return fake_quantize_learned(x, format, scale, zero_point, self.clip_grad)
+            return fake_quantize(x, format, self.clip_grad, Scale(scale, zero_point))
+        axes = self._axes.get(role)
+        if axes is None:
+            return fake_quantize(x, format, self.clip_grad)
+        return along(axes, x, lambda rows: fake_quantize(rows, format, self.clip_grad))
+
+    def _axes_of_rows(self) -> dict[str, Axes]:
+        """The dimensions of the formats whose blocks, groups or tokens lie along some."""
+        formats = self.formats | {"data_out": self.data_out}
+        rows = [role for role, format in formats.items() if format is not None and format.reach == "row"]
+        return {role: self.mase_op.axes(role) for role in rows}
+
+    def set_scale(
+        self, role: str, scale: Tensor, zero_point: Tensor | None = None, *, learn: bool = False
+    ) -> None:
+        """Quantize an operand in ``int<W>`` with a fixed scale instead of one of its own each time.
+
+        Args:
+            role: the operand.
+            scale: one positive number, or one for each index of the format's ``channel``; becomes the
+                buffer or parameter ``<role>_scale``.
+            zero_point: the codes of 0 if the format is ``asym``; becomes ``<role>_zero_point``.
+            learn: whether the scale is a parameter, which training moves (LSQ).
+
+        Raises:
+            MaseError: if the operand has no such format.
+        """
+        format = self.formats.get(role)
+        if not isinstance(format, Integer) or format.reach != "tensor":
+            raise MaseError.of(
+                f"{role} is {format}, which takes no scale from outside", help="a format such as int<8> does"
+            )
+        if (zero_point is not None) != format.asym:
+            raise MaseError.of(f"{role}: {format} has {'a' if format.asym else 'no'} zero point")
+        if learn:
+            self.register_parameter(f"{role}_scale", nn.Parameter(scale))
+        else:
+            self.register_buffer(f"{role}_scale", scale)
+        if zero_point is not None:
+            self.register_buffer(f"{role}_zero_point", zero_point)
 
     def evaluate(
-        self, exact: torch.dtype | None, compute: Callable[..., Tensor], operands: Mapping[str, Tensor | None]
+        self,
+        exact: torch.dtype | None,
+        compute: Callable[..., Tensor],
+        operands: Mapping[str, Tensor | None] | Sequence[tuple[str, Tensor | None]],
     ) -> Tensor:
-        """Apply ``compute`` to quantized operands, in the type ``exact`` unless that is None."""
-        first = next(t for t in operands.values() if t is not None)
+        """Apply ``compute`` to quantized operands, in the type ``exact`` unless that is None.
+
+        Args:
+            exact: the float type that holds every number of the computation.
+            compute: the float op.
+            operands: by role, or as pairs where several have the same.
+        """
+        pairs = list(operands.items()) if isinstance(operands, Mapping) else operands
+        first = next(t for _, t in pairs if t is not None)
         if exact is None:
-            return compute(*(self._plain(role, x) for role, x in operands.items()))
+            return self.quantized("data_out", compute(*(self._plain(role, x) for role, x in pairs)))
         with _no_autocast(first.device):
-            ready = (None if x is None else self.quantized(role, x.to(exact)) for role, x in operands.items())
-            result = compute(*ready)
+            ready = (None if x is None else self.quantized(role, x.to(exact)) for role, x in pairs)
+            result = self.quantized("data_out", compute(*ready))
         return result if self.wide else result.to(self._result or first.dtype)
 
     def _plain(self, role: str, x: Tensor | None) -> Tensor | None:
@@ -122,3 +185,14 @@ def _no_autocast(device: torch.device) -> Any:
     """Autocast would round operands, so that results were exact no more."""
     enabled = torch.is_autocast_enabled(device.type)
     return torch.autocast(device.type, enabled=False) if enabled else nullcontext()
+
+
+def _check_formats(op: type[QuantizedOp], formats: Mapping[str, Format | None]) -> None:
+    for role, format in formats.items():
+        if format is not None and not format.calibrated:
+            raise MaseError.of(
+                f"config: {role} is {format}, which is not complete",
+                help="say every parameter, as in fixed<8,4>; only the quantize pass can choose them",
+            )
+    if wrong := op.misfit({role: formats[role] for role in op.roles}):
+        raise MaseError.of(f"config: {wrong}", help="take the class of that family")

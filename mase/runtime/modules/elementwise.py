@@ -1,10 +1,12 @@
-"""Ops without weights: arithmetic of two operands, relu, max-pools; and the embedding."""
+"""Arithmetic of two operands, functions of one, max-pools; and the embedding."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from functools import partial
+from typing import Any, ClassVar, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mase.ir.ops import nn as nn_ops
@@ -13,7 +15,7 @@ from mase.runtime.modules.base import QuantizedModule
 from mase.runtime.modules.factory import arithmetic
 from mase.runtime.modules.grid import Grid, require_exact, trusted
 
-__all__ = ["Add", "Binary", "Embedding", "MatMul", "Mul", "Relu", "Sub", "Unary", "as_tuple", "spatial_rank"]
+__all__ = ["Add", "Binary", "Div", "Embedding", "MatMul", "Mul", "Sub", "Unary", "as_tuple", "spatial_rank"]
 
 
 class Binary(QuantizedModule):
@@ -66,6 +68,17 @@ class Mul(Binary):
         return x.times(y)
 
 
+@arithmetic(tensor.Div)
+class Div(Binary):
+    """``data_in / other``: of operands in fixed point the correctly rounded quotient in floats."""
+
+    def compute(self, x: Tensor, y: Tensor) -> Tensor:
+        return x / y
+
+    def result_grid(self, x: Grid, y: Grid, data_in: Tensor) -> Grid:
+        return x  # a quotient is rounded, on no grid
+
+
 @arithmetic(tensor.MatMul)
 class MatMul(Binary):
     """``data_in @ other`` over the last two dimensions."""
@@ -82,7 +95,9 @@ class MatMul(Binary):
 
 
 class Unary(QuantizedModule):
-    """A function of one operand that gives nothing but values of its operand."""
+    """A function of one operand that gives nothing but values of its operand, unless it is not ``exact``."""
+
+    exact: ClassVar[bool] = True
 
     def compute(self, x: Tensor) -> Tensor:
         """The float op on the ready operand: by default that of the torch module it is made from."""
@@ -90,14 +105,9 @@ class Unary(QuantizedModule):
 
     def forward(self, input: Tensor) -> Tensor:
         """The result for one tensor."""
-        x = self.grid("data_in")
+        x = self.grid("data_in") if self.exact else None
         exact = None if self.training or x is None else require_exact(self.op_class.name, x)
         return self.evaluate(exact, self.compute, {"data_in": input})
-
-
-@arithmetic(nn_ops.Relu, nn.ReLU)
-class Relu(Unary):
-    """``max(x, 0)``."""
 
 
 @arithmetic(pool.MaxPool1d, nn.MaxPool1d)
@@ -124,18 +134,25 @@ class AdaptiveMaxPool(Unary):
 
 @arithmetic(nn_ops.Embedding, nn.Embedding)
 class Embedding(QuantizedModule):
-    """Rows of the quantized weight; only those that are looked up are quantized."""
+    """Rows of the quantized weight; only those that are looked up are quantized, if they share no scale."""
+
+    weight: Tensor
 
     def forward(self, input: Tensor) -> Tensor:
         """The rows ``[..., dim]`` for indices ``[...]``."""
+        format = self.formats["weight"]
+        if format is not None and format.reach != "value":
+            if cast(Any, self).max_norm is not None:
+                super().forward(input)  # which shortens the rows in place
+            return self.evaluate(None, partial(self._rows, input), {"weight": self.weight})
         rows = super().forward(input)
         grid = self.grid("weight")
         exact = None if self.training or grid is None else require_exact(self.op_class.name, grid)
         return self.evaluate(exact, _as_it_is, {"weight": rows})
 
-    def op_attributes(self) -> dict[str, Any]:
-        names = ("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse")
-        return {name: getattr(self, name) for name in names}
+    def _rows(self, input: Tensor, weight: Tensor) -> Tensor:
+        own = cast(Any, self)
+        return F.embedding(input, weight, own.padding_idx, scale_grad_by_freq=own.scale_grad_by_freq)
 
 
 def _as_it_is(x: Tensor) -> Tensor:

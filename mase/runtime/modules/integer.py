@@ -1,58 +1,16 @@
-"""The integer family: trainable modules that quantize their operands to fixed point.
-
-Each class takes the arguments of the torch module that it is made from, and ``config``. The classes of
-ops that have no torch module take ``config`` alone.
-
-Example:
-    >>> import torch
-    >>> add = AddInteger(config={"data_in": "fixed<8,4>", "other": "fixed<8,6>"})
-    >>> add(torch.tensor([0.1]), torch.tensor([0.1]))
-    tensor([0.2188])
-"""
+"""`LinearInteger`, the first of the family that everyone meets; the others are made the same way."""
 
 from __future__ import annotations
 
 from mase.ir.ops import integer
-from mase.ir.ops.quantized import QuantizedOp
-from mase.runtime.modules import average, contraction, elementwise, norm
-from mase.runtime.modules.base import QuantizedModule
+from mase.runtime.modules import contraction
 from mase.runtime.modules.factory import quantized_module
 
-__all__ = [
-    "ARITHMETIC",
-    "AdaptiveAvgPool1dInteger",
-    "AdaptiveAvgPool2dInteger",
-    "AdaptiveMaxPool1dInteger",
-    "AdaptiveMaxPool2dInteger",
-    "AddInteger",
-    "AvgPool1dInteger",
-    "AvgPool2dInteger",
-    "BatchNormInteger",
-    "Conv1dInteger",
-    "Conv2dInteger",
-    "ConvTranspose1dInteger",
-    "ConvTranspose2dInteger",
-    "EmbeddingInteger",
-    "LinearInteger",
-    "MatmulInteger",
-    "MaxPool1dInteger",
-    "MaxPool2dInteger",
-    "MulInteger",
-    "ReluInteger",
-    "SubInteger",
-]
+__all__ = ["LinearInteger", "contraction"]
 
-ARITHMETIC = (average, contraction, elementwise, norm)
-"""The modules that register how the float ops compute."""
-
-
-def _made(op: type[QuantizedOp], doc: str = "", name: str = "") -> type[QuantizedModule]:
-    return quantized_module(op, name=name, module=__name__, doc=doc)
-
-
-LinearInteger = _made(
+LinearInteger = quantized_module(
     integer.LinearInteger,
-    """A `torch.nn.Linear` that quantizes its input, weight and bias; its result is exact.
+    doc="""A `torch.nn.Linear` that quantizes its input, weight and bias; its result is exact.
 
     ``LinearInteger(in_features, out_features, bias=True, config={...})``
 
@@ -78,22 +36,3 @@ LinearInteger = _made(
         [0.765625]
     """,
 )
-Conv1dInteger = _made(integer.Conv1dInteger)
-Conv2dInteger = _made(integer.Conv2dInteger)
-ConvTranspose1dInteger = _made(integer.ConvTranspose1dInteger)
-ConvTranspose2dInteger = _made(integer.ConvTranspose2dInteger)
-BatchNormInteger = _made(integer.BatchNormInteger)
-EmbeddingInteger = _made(integer.EmbeddingInteger)
-MatmulInteger = _made(integer.MatMulInteger, name="MatmulInteger")
-AddInteger = _made(integer.AddInteger)
-SubInteger = _made(integer.SubInteger)
-MulInteger = _made(integer.MulInteger)
-ReluInteger = _made(integer.ReluInteger)
-MaxPool1dInteger = _made(integer.MaxPool1dInteger)
-MaxPool2dInteger = _made(integer.MaxPool2dInteger)
-AvgPool1dInteger = _made(integer.AvgPool1dInteger)
-AvgPool2dInteger = _made(integer.AvgPool2dInteger)
-AdaptiveAvgPool1dInteger = _made(integer.AdaptiveAvgPool1dInteger)
-AdaptiveAvgPool2dInteger = _made(integer.AdaptiveAvgPool2dInteger)
-AdaptiveMaxPool1dInteger = _made(integer.AdaptiveMaxPool1dInteger)
-AdaptiveMaxPool2dInteger = _made(integer.AdaptiveMaxPool2dInteger)

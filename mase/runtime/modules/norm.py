@@ -37,7 +37,7 @@ class BatchNorm(QuantizedModule):
     def forward(self, input: Tensor) -> Tensor:
         """The normalised input, ``[N, C, ...]``."""
         if all(format is None for format in self.formats.values()):
-            return super().forward(input)
+            return self.evaluate(None, super().forward, {"data_in": input})
         own = cast(Any, self)
         own._check_input_dim(input)
         exact = self._exact()
@@ -45,21 +45,21 @@ class BatchNorm(QuantizedModule):
             mean, var = self._batch_statistics(self.quantized("data_in", input))
         else:
             mean, var = own.running_mean, own.running_var
-        scale, shift = self._affine(mean.double(), var.double(), input.dim())
+        scale, shift = self._affine(mean.double(), var.double())
         if exact is None:
             scale, shift = scale.to(input.dtype), shift.to(input.dtype)
         return self.evaluate(exact, self._apply_affine, {"data_in": input, "weight": scale, "bias": shift})
 
     def _apply_affine(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         grids = [self.grid(role) for role in self.formats]
-        return x * scale + align_bias(shift, *grids)
+        shape = (1, -1) + (1,) * (x.dim() - 2)
+        return x * scale.view(shape) + align_bias(shift, *grids).view(shape)
 
-    def _affine(self, mean: Tensor, var: Tensor, dims: int) -> tuple[Tensor, Tensor]:
+    def _affine(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
         own = cast(Any, self)
         scale = (1.0 if own.weight is None else own.weight.double()) / (var + own.eps).sqrt()
         shift = -mean * scale if own.bias is None else own.bias.double() - mean * scale
-        shape = (1, -1) + (1,) * (dims - 2)
-        return scale.view(shape), shift.view(shape)
+        return scale, shift
 
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         dims = [d for d in range(x.dim()) if d != 1]

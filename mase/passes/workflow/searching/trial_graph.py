@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from mase.ir.format import Format
-from mase.ir.formats import Fixed, FixedWidth
 from mase.ir.graph import Graph, Node
 from mase.ir.keyed import formats_by_role
 from mase.ir.ops.norm import BatchNorm
@@ -15,7 +14,7 @@ from mase.ir.ops.quantized import QuantizedOp, quantized_op
 from mase.passes.context import Context
 from mase.passes.transforms.choose_formats import Chooser
 from mase.passes.transforms.quantize import Quantize
-from mase.passes.transforms.quantize_rules import Rule, float_op, known_roles, parse_rule
+from mase.passes.transforms.quantize_rules import Rule, float_op, known_roles, parse_rule, spread
 from mase.passes.workflow.searching.space import Space, parsed
 
 __all__ = ["Formats", "quantizable"]
@@ -69,8 +68,7 @@ class Formats:
         asked = dict(node.op.formats) if isinstance(node.op, QuantizedOp) else dict(self._default)
         for rule in self._rules:
             asked |= rule.formats if rule.matches(node) else {}
-        asked |= mine
-        asked.setdefault("other", asked.get("data_in"))
+        asked = spread(asked | dict(mine))
         return {role: self._fit(node, role, asked[role]) for role in _roles_of(node) if role in asked}
 
     def _fit(self, node: Node, role: str, format: Format | None) -> Format | None:
@@ -78,7 +76,7 @@ class Formats:
         if key not in self._known:
             made = quantized_op(type(float_op(node.op)))
             assert made is not None
-            if self._base.rounding is not None and isinstance(format, Fixed | FixedWidth):
+            if self._base.rounding is not None and format is not None:
                 format = format.with_rounding(self._base.rounding)
             self._known[key] = self._chooser.complete(node, made, {role: format})[role]
         return self._known[key]
@@ -110,6 +108,7 @@ def _roles_of(node: Node) -> tuple[str, ...]:
     made = quantized_op(type(op))
     if made is None:
         return ()
-    operands = made.schema().operands[: len(node.inputs)]
+    schema = made.schema()
+    operands = {schema.operand(i) for i in range(len(node.inputs))}
     always = isinstance(op, BatchNorm)  # its scale and shift follow from its running statistics
     return tuple(role for role in made.roles if role in operands or role in node.params or always)

@@ -1,0 +1,83 @@
+"""Norms that compute their statistics in float from quantized operands; batch norm is in `norm`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.instancenorm import _InstanceNorm  # pyright: ignore[reportPrivateUsage]
+
+from mase.ir.ops import norm
+from mase.runtime.modules.base import QuantizedModule
+from mase.runtime.modules.factory import arithmetic
+
+__all__ = ["GroupNorm", "InstanceNorm", "LayerNorm", "Normalization", "RmsNorm"]
+
+
+class Normalization(QuantizedModule):
+    """A norm of ``data_in``, scaled by ``weight`` and shifted by ``bias`` where there are any."""
+
+    def normalize(self, x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        """The float op on ready operands."""
+        raise NotImplementedError
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised input."""
+        weights = {role: getattr(self, role) for role in self.formats if role != "data_in"}
+        return self.evaluate(None, self.normalize, {"data_in": input, **weights})
+
+
+@arithmetic(norm.LayerNorm, nn.LayerNorm)
+class LayerNorm(Normalization):
+    """Over the last dimensions."""
+
+    def normalize(self, x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        own = cast(Any, self)
+        return F.layer_norm(x, own.normalized_shape, weight, bias, own.eps)
+
+
+@arithmetic(norm.RmsNorm, nn.RMSNorm)
+class RmsNorm(Normalization):
+    """By the root mean square of the last dimensions."""
+
+    def normalize(self, x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        own = cast(Any, self)
+        return F.rms_norm(x, own.normalized_shape, weight, own.eps)
+
+
+@arithmetic(norm.GroupNorm, nn.GroupNorm)
+class GroupNorm(Normalization):
+    """Over groups of channels."""
+
+    def normalize(self, x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        own = cast(Any, self)
+        return F.group_norm(x, own.num_groups, weight, bias, own.eps)
+
+
+class _AnyInstanceNorm(_InstanceNorm):
+    """nn.InstanceNorm1d, 2d and 3d in one.
+
+    Args:
+        num_features: the number of channels.
+        spatial: the number of dimensions after them.
+        eps: what is added to the variance.
+        affine: whether there are a weight and a bias.
+    """
+
+    def __init__(
+        self, num_features: int, spatial: Literal[1, 2, 3], eps: float = 1e-5, affine: bool = False
+    ) -> None:
+        cast(Any, super()).__init__(num_features, eps, affine=affine)
+        self.spatial = spatial
+
+
+@arithmetic(norm.InstanceNorm, _AnyInstanceNorm)
+class InstanceNorm(Normalization):
+    """Over each channel of each sample."""
+
+    def normalize(self, x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        own = cast(Any, self)
+        if x.dim() == own.spatial + 1:  # without a batch
+            return F.instance_norm(x.unsqueeze(0), None, None, weight, bias, eps=own.eps).squeeze(0)
+        return F.instance_norm(x, None, None, weight, bias, eps=own.eps)
