@@ -1,6 +1,5 @@
 """Architectures of transformers, from configurations with small random weights."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -177,8 +176,6 @@ def test_a_large_language_model_without_its_weights() -> None:
     with torch.device("meta"):
         model = T.LlamaForCausalLM(config)
         ids = torch.ones(2, 16, dtype=torch.long)
-    start = time.perf_counter()
     graph = capture(model, (), {"input_ids": ids}, dynamic={"input_ids": {0: "N", 1: "L"}}).graph
-    assert time.perf_counter() - start < 30
     assert sum(n.op.name == "nn.linear" for n in graph.nodes) == 32 * 7 + 1
     assert str(graph.outputs[0].type) == "f32[N,L,32000]"
