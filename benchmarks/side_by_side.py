@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 Step = Callable[[], object]
+_WARM_UP = 2  # rounds; memory that a virtual machine touches for the first time is slow to come
 
 
 @dataclass
@@ -44,19 +45,20 @@ class Comparison:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def run(self, steps: Mapping[str, Step], rounds: int) -> None:
-        """Run every step in turn, once to warm up and then in so many rounds."""
+        """Run every step in turn, in so many rounds after some to warm up."""
         ready = {name: step for name, step in steps.items() if self._works(name, step)}
         self.timings = {name: Timing() for name in ready}
         order = random.Random(0)
         gc.disable()
-        for _ in range(rounds):
+        for number in range(-_WARM_UP, rounds):
             # In another order each time: what ran before has filled the caches and shaped the heap.
             for name, step in order.sample(list(ready.items()), len(ready)):
                 cpu, wall = time.process_time(), time.perf_counter()
                 result = step()
-                timing = self.timings[name]
-                timing.cpu.append(time.process_time() - cpu)
-                timing.wall.append(time.perf_counter() - wall)
+                cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+                if number >= 0:
+                    self.timings[name].cpu.append(cpu)
+                    self.timings[name].wall.append(wall)
                 del result
             gc.collect()
         gc.enable()
