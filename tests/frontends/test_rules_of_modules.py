@@ -35,6 +35,9 @@ EXPRESSED = [
     (nn.RMSNorm(6, eps=1e-6, elementwise_affine=False), ROWS, "nn.rms_norm"),
     (nn.GroupNorm(2, 4), IMAGE, "nn.group_norm"),
     (nn.GroupNorm(2, 4, affine=False), IMAGE, "nn.group_norm"),
+    (nn.InstanceNorm1d(4), LINE, "nn.instance_norm"),
+    (nn.InstanceNorm2d(4, affine=True, eps=1e-3), IMAGE, "nn.instance_norm"),
+    (nn.InstanceNorm3d(4), VOLUME, "nn.instance_norm"),
     (nn.Dropout(0.3), ROWS, "nn.dropout"),
     (nn.Dropout1d(0.3), LINE, "nn.dropout"),
     (nn.Dropout2d(0.3), IMAGE, "nn.dropout"),
@@ -44,6 +47,7 @@ EXPRESSED = [
     (nn.ReLU6(), ROWS, "nn.relu6"),
     (nn.LeakyReLU(0.2), ROWS, "nn.leaky_relu"),
     (nn.ELU(0.5), ROWS, "nn.elu"),
+    (nn.SELU(), ROWS, "nn.selu"),
     (nn.Hardtanh(-2, 0.5), ROWS, "nn.hardtanh"),
     (nn.Hardsigmoid(), ROWS, "nn.hardsigmoid"),
     (nn.Hardswish(), ROWS, "nn.hardswish"),
@@ -81,6 +85,11 @@ def test_becomes_its_op(module: nn.Module, shape: tuple[int, ...], op: str) -> N
     assert str(node.type).startswith("f32[N,")
 
 
+def test_instance_norm_without_a_batch() -> None:
+    made = check(nn.Sequential(nn.InstanceNorm2d(4, affine=True)), (torch.randn(4, 5, 6),))
+    assert ops_of(made.graph) == ["nn.instance_norm"]
+
+
 def test_embedding() -> None:
     model = nn.Sequential(nn.Embedding(9, 4, padding_idx=2))
     made = check(model, (torch.randint(0, 9, (2, 5)),))
@@ -92,7 +101,6 @@ UNEXPRESSED = [
     (nn.PixelShuffle(2), IMAGE),
     (nn.Softmax(), ROWS),
     (nn.MaxPool3d(2), VOLUME),
-    (nn.InstanceNorm2d(4, affine=True), IMAGE),
     (nn.utils.parametrizations.weight_norm(nn.Linear(6, 3)), ROWS),
     (nn.Upsample(scale_factor=2), IMAGE),
 ]

@@ -102,9 +102,9 @@ def group_norm(op: norm.GroupNorm, source: Source) -> torch_nn.Module:
 
 @to_arguments.register(norm.InstanceNorm)
 def instance_norm_arguments(op: norm.InstanceNorm, source: Source) -> dict[str, Any]:
-    """What the quantized module wants to know; without a weight any number of channels will do."""
+    """What the quantized module wants to know; torch's one has its spatial dimensions in its name."""
     affine = source.has("weight")
-    channels = source.shape("weight")[0] if affine else 0
+    channels = source.node.tensor_type.shape[-op.spatial - 1]
     return {"num_features": channels, "spatial": op.spatial, "eps": op.eps, "affine": affine}
 
 
