@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mase.ir import Dtype, Format, MaseError, TensorType
-from mase.runtime.kernels import Encoded, Scale, decode, encode, quantize
+from mase.runtime.kernels import Encoded, Scale, decode, encode
 from mase.runtime.kernels.dtype import torch_dtype
 
 __all__ = ["PackedStorage", "is_packable", "pack_bits", "unpack_bits"]
@@ -69,7 +69,7 @@ class PackedStorage:
 
     def pack(self, tensor: Tensor, format: Format) -> Mapping[str, Tensor]:
         """The codes, packed, and the scales that go with them."""
-        encoded = encode(tensor.detach().cpu(), format)
+        encoded = encode(_rows(tensor.detach().cpu(), format), format)
         scale = encoded.scale if isinstance(encoded, Encoded) else Scale()
         parts = {part: getattr(scale, part) for part in _PARTS}
         kept = {part: value.contiguous() for part, value in parts.items() if value is not None}
@@ -86,11 +86,16 @@ class PackedStorage:
         if len(parts[""]) != -(-count * format.bits // 8):
             raise MaseError.of(f"{len(parts[''])} bytes are not {count} codes of {format}")
         dtype, signed = _code_type(format)
-        codes = unpack_bits(parts[""], format.bits, count, signed).to(dtype).reshape(shape)
+        codes = _rows(unpack_bits(parts[""], format.bits, count, signed).to(dtype).reshape(shape), format)
         scale = Scale(**{part: parts.get(part) for part in _PARTS})
         values = decode(Encoded(codes, scale) if format.scale_bits else codes, format)
         assert isinstance(type.format, Dtype)
-        return values.to(torch_dtype(type.format))
+        return values.reshape(shape).to(torch_dtype(type.format))
+
+
+def _rows(tensor: Tensor, format: Format) -> Tensor:
+    """A convolution's weight as a row for each output, where blocks run along rows as in its op."""
+    return tensor.reshape(len(tensor), -1) if format.reach == "row" and tensor.dim() > 2 else tensor
 
 
 @cache
@@ -106,7 +111,7 @@ def _codes(encoded: Tensor | Encoded) -> Tensor:
 
 
 def is_packable(tensor: Tensor, format: Format) -> bool:
-    """Whether a tensor on the grid of ``format`` comes back from its codes, and is quantized to itself.
+    """Whether a tensor on the grid of ``format`` comes back from its codes, bit for bit.
 
     Args:
         tensor: what a quantizer of ``format`` gave.
@@ -114,5 +119,4 @@ def is_packable(tensor: Tensor, format: Format) -> bool:
     """
     storage = PackedStorage()
     type = TensorType(Dtype.from_torch_name(str(tensor.dtype).removeprefix("torch.")), tuple(tensor.shape))
-    again = storage.unpack(storage.pack(tensor, format), format, type)
-    return torch.equal(again, tensor) and torch.equal(quantize(tensor, format), tensor)
+    return torch.equal(storage.unpack(storage.pack(tensor, format), format, type), tensor)

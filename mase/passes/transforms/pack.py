@@ -78,8 +78,11 @@ def _is_seen_otherwise(graph: Graph, key: str, users: list[tuple[Node, str, Form
 
 
 def _rounded(lowered: fx.GraphModule, call: fx.Node, role: str, weight: Tensor) -> Tensor | None:
-    """The weight as the node's module rounds it."""
+    """The weight as the node's module rounds it, if it rounds that to itself."""
     from mase.runtime.modules import QuantizedModule
 
     module = lowered.get_submodule(str(call.target)) if call.op == "call_module" else None
-    return module.quantized(role, weight).detach() if isinstance(module, QuantizedModule) else None
+    if not isinstance(module, QuantizedModule):
+        return None
+    rounded = module.quantized(role, weight).detach()
+    return rounded if bool((module.quantized(role, rounded) == rounded).all()) else None

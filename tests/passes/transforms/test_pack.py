@@ -112,10 +112,15 @@ def test_tied_weights_of_other_formats_stay(tmp_path: Path) -> None:
     assert torch.equal(mase.lower(graph).eval()(x), before)
 
 
-def test_convolutions_pack(tmp_path: Path) -> None:
-    x = torch.randn(2, 4, 8, 8)
-    graph = graph_of(nn.Sequential(nn.Conv2d(4, 8, 3)), x, 'data_in="fixed<8,4>", weight="fixed<2,3>"')
+@pytest.mark.parametrize(
+    "text", ["fixed<2,3>", "int<4,channel=0>", "int<4,group=32>", "mxint<8,32>", "nvfp4<16>"]
+)
+def test_convolutions_pack(text: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 8, 6, 6)
+    graph = graph_of(nn.Sequential(nn.Conv2d(8, 16, 3)), x, f'data_in="fixed<8,4>", weight="{text}"')
     before = mase.lower(graph).eval()(x)
     Pipeline("pack").run(graph)
+    assert str(graph.state.entry("0.weight").stored) == text
     mase.save(graph, tmp_path / "g.toml")
     assert torch.equal(mase.lower(mase.load(tmp_path / "g.toml")).eval()(x), before)
