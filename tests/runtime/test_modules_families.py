@@ -20,6 +20,7 @@ from mase.runtime import modules as M
 from mase.runtime.kernels import Scale, quantize, scale_of
 from mase.runtime.modules.rows import along
 from tests.runtime.families import CASES, FORMATS, operands
+from tests.runtime.test_families import quantized
 
 
 def test_names() -> None:
@@ -157,6 +158,23 @@ def test_tokens_of_an_image_are_its_pixels() -> None:
     scales = pixels.abs().amax(-1, keepdim=True) / 127
     expected = ((pixels / scales).round() * scales).permute(0, 3, 1, 2)
     assert torch.allclose(layer(x), nn.functional.conv2d(expected, layer.weight), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["conv2d", "layer_norm", "attention", "embedding", "batch_norm"])
+@pytest.mark.parametrize("family", ["mxint", "scale_integer", "minifloat_ieee"])
+def test_low_precision_keeps_its_type(name: str, family: str) -> None:
+    module = mase.lower(quantized(CASES[name], FORMATS[family])).to(torch.bfloat16)
+    inputs = [x.bfloat16() if x.is_floating_point() else x for x in operands(CASES[name])]
+    for training in (True, False):
+        assert module.train(training)(*inputs).dtype is torch.bfloat16
+
+
+def test_compiles_whole() -> None:
+    config = {"data_in": "mxint<8,4>", "weight": "mxint<8,4>"}
+    layer: Any = M.Conv2dMXInt(8, 4, 3, config=config)
+    x = torch.randn(2, 8, 6, 6)
+    compiled: Any = torch.compile(layer, fullgraph=True, backend="eager")
+    assert torch.equal(compiled(x), layer(x))
 
 
 # -- scales from outside -----------------------------------------------------------------------

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from mase.ir.diagnostics import MaseError
 from mase.ir.format import Format
-from mase.ir.formats import Dtype, Fixed
+from mase.ir.formats import Fixed
 from mase.ir.graph import Graph, Node
 from mase.ir.keyed import formats_by_role
-from mase.ir.ops import core, nn, norm
+from mase.ir.ops import core, nn
 from mase.ir.ops.moves import is_view
 from mase.ir.ops.quantized import QuantizedOp, quantized_op, role_formats, with_formats
-from mase.ir.types import TensorType
 from mase.passes.analyses.calibration import Split
 from mase.passes.analyses.not_quantized import NotQuantized
 from mase.passes.context import Context
 from mase.passes.registry import register_pass
 from mase.passes.transforms.choose_formats import Calibrate, Chooser
 from mase.passes.transforms.choose_scales import Scales, drop_scales, give_scale, scaled_roles
+from mase.passes.transforms.left_in_float import obstacle, reservation, tables
 from mase.passes.transforms.quantize_rules import Rule, float_op, known_roles, parse_rule, spread
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Quantize:
     ``mase.conv2d_mxint``), which quantizes its operands and computes its result from them; in fixed point
     exactly. Later rules refine earlier ones, role by role. A format without a fraction (``fixed<8>``)
     takes it from `profile`'s statistics, or from batches of the data set if there are none, and so do the
-    scales of activations in ``int<8>``. Nodes left in float say why in ``report``.
+    scales of activations in ``int<8>``. Nodes left in float say why in ``report``: among them, unless a
+    rule names them, tables computed from constants (angles, masks) and means of squares.
 
     Args:
         default: the formats by role for every op that can be quantized; 8 bits if absent. ``f32``
@@ -82,18 +84,18 @@ class Quantize:
             if float_op(node.op).quantized_roles:
                 _check_finite(node)
         chooser = Chooser(graph, ctx, self.calibrate, self.batches, self.split)
+        planner = _Planner(base, rules, self.rounding, chooser, tables(graph))
         plans: list[tuple[Node, QuantizedOp]] = []
         for node in graph.nodes:
-            plan = _plan(node, base, rules, chooser, self.rounding)
+            plan = planner.plan(node)
             if isinstance(plan, QuantizedOp):
                 plans.append((node, plan))
             elif plan is not None:
                 node.meta.set(NotQuantized(reason=plan))
                 ctx.stat("left in float")
         scales = [self._scales_of(node, op, chooser) for node, op in plans]
-        for (node, op), own in zip(
-            plans, scales, strict=True
-        ):  # now, for statistics were of the graph as it came
+        # Only now, so that statistics were those of the graph as it came.
+        for (node, op), own in zip(plans, scales, strict=True):
             drop_scales(node)
             node.op = op
             node.meta.drop(NotQuantized)
@@ -129,47 +131,46 @@ def _warn_of_idle_rules(rules: list[Rule], graph: Graph, ctx: Context) -> None:
             ctx.warn(f"rule {{{rule.text}}} matches no node", help=rule.remedy(graph))
 
 
-def _plan(
-    node: Node, base: Formats, rules: list[Rule], chooser: Chooser, rounding: Rounding | None
-) -> QuantizedOp | str | None:
-    """The op that the node becomes, or why it stays as it is; None if there is nothing to say."""
-    if isinstance(node.op, core.Input | core.Parameter | nn.Dropout) or is_view(node.op):
-        return None
-    matching = [rule for rule in rules if rule.matches(node)]
-    if isinstance(node.op, QuantizedOp) and not matching:
-        return None  # by hand or by an earlier run; only a rule that names it changes it
-    source = float_op(node.op)
-    made = quantized_op(type(source))
-    if made is None:
-        return f"{source.name} has no quantized form"
-    if obstacle := _obstacle(node, made):
-        return obstacle
-    asked = dict(role_formats(node.op)) if isinstance(node.op, QuantizedOp) else dict(base)
-    skipped: Rule | None = None
-    for rule in matching:
-        asked |= rule.formats
-        skipped = rule if rule.skip else (None if rule.formats else skipped)
-    if skipped is not None:
-        return f"rule {{{skipped.text}}} skips it"
-    asked = {role: f for role, f in spread(asked).items() if role in (*made.roles, "data_out")}
-    if not any(asked.get(role) for role in made.roles if role != "bias"):
-        return "its formats are all float"
-    formats = chooser.complete(node, made, {r: _rounded(f, rounding) for r, f in asked.items()})
-    return with_formats(source, formats)
+@dataclass(frozen=True)
+class _Planner:
+    """Decides what each node becomes."""
 
+    base: Formats
+    rules: list[Rule]
+    rounding: Rounding | None
+    chooser: Chooser
+    tables: set[str]
 
-def _obstacle(node: Node, made: type[QuantizedOp]) -> str | None:
-    for i, operand in enumerate(node.inputs):
-        type = operand.type
-        if made.schema().operand(i) not in made.roles:
-            continue
-        if not isinstance(type, TensorType):
-            return f"its operand {operand.name!r} is {type}, no tensor"
-        if not isinstance(type.format, Dtype) or not type.format.is_float:
-            return f"its operand {operand.name!r} holds {type.format}, no floats"
-    if isinstance(float_op(node.op), norm.BatchNorm) and "running_mean" not in node.params:
-        return "it has no running statistics, so it normalises by each batch"
-    return None
+    def plan(self, node: Node) -> QuantizedOp | str | None:
+        """The op that the node becomes, or why it stays as it is; None if there is nothing to say."""
+        if isinstance(node.op, core.Input | core.Parameter | nn.Dropout) or is_view(node.op):
+            return None
+        matching = [rule for rule in self.rules if rule.matches(node)]
+        if isinstance(node.op, QuantizedOp) and not matching:
+            return None  # by hand or by an earlier run; only a rule that names it changes it
+        if reason := obstacle(node):
+            return reason
+        skipped: Rule | None = None
+        for rule in matching:
+            skipped = rule if rule.skip else (None if rule.formats else skipped)
+        if skipped is not None:
+            return f"rule {{{skipped.text}}} skips it"
+        if not matching and (reason := reservation(node, self.tables)):
+            return reason
+        return self._quantized(node, matching)
+
+    def _quantized(self, node: Node, matching: list[Rule]) -> QuantizedOp | str:
+        asked = dict(role_formats(node.op)) if isinstance(node.op, QuantizedOp) else dict(self.base)
+        for rule in matching:
+            asked |= rule.formats
+        made = quantized_op(type(float_op(node.op)))
+        assert made is not None
+        asked = {
+            r: _rounded(f, self.rounding) for r, f in spread(asked).items() if r in (*made.roles, "data_out")
+        }
+        if not any(asked.get(role) for role in made.roles if role != "bias"):
+            return "its formats are all float"
+        return with_formats(node.op, self.chooser.complete(node, made, asked))
 
 
 def _check_finite(node: Node) -> None:

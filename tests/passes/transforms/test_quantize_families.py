@@ -15,6 +15,7 @@ from mase.ir.formats import FixedWidth, Integer
 from mase.ir.ops.quantized import QuantizedOp
 from mase.ir.printer import dumps
 from mase.ir.text import loads
+from mase.passes.analyses.not_quantized import NotQuantized
 from mase.passes.analyses.sketch import sketch
 from mase.passes.analyses.statistics import Statistics
 from mase.passes.transforms.choose_scales import least_error_scale
@@ -131,6 +132,36 @@ def test_rounding_of_any_family() -> None:
     made, _ = run('default={data_in="mxint<8,4>", weight="float<4,3>"} rounding="floor"', graph)
     assert str(made["fc"].op.formats["data_in"]) == "mxint<8,4,floor>"
     assert str(made["fc"].op.formats["weight"]) == "float<4,3,floor>"
+
+
+# -- what had better stay in float -----------------------------------------------------------
+
+
+class Positions(nn.Module):
+    """An RMS norm by hand, and angles that depend on positions alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(8))
+        self.register_buffer("frequency", torch.rand(8))
+
+    def forward(self, x: Tensor, ids: Tensor) -> Tensor:
+        angle = ids.float() * self.frequency
+        return x * self.weight * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) + angle
+
+
+def test_tables_and_means_of_squares_stay_in_float_unless_named() -> None:
+    x, ids = torch.randn(3, 8), torch.arange(3).view(3, 1)
+    graph = mase.trace(Positions(), (x, ids))
+    default = 'default={data_in="fixed<8,4>", weight="fixed<8,4>"}'
+    made, _ = run(default, graph)
+    reasons = {n.name: n.meta[NotQuantized].reason for n in made.nodes if NotQuantized in n.meta}
+    assert sorted(names(made).values()) == ["add_integer", "mul_integer", "mul_integer"]
+    assert reasons["mean"].startswith("it is a mean of squares")
+    assert "it computes a table from constants and integers" in reasons.values()
+    rules = 'rules=[{op="mean", data_in="fixed<16,4>"}, {op="mul", data_in="fixed<9,4>"}]'
+    named, _ = run(f"{default} {rules}", graph)
+    assert sorted(names(named).values()) == ["add_integer", "mean_integer", *["mul_integer"] * 3]
 
 
 # -- scales ----------------------------------------------------------------------------------
