@@ -177,6 +177,12 @@ def test_compiles_whole() -> None:
     assert torch.equal(compiled(x), layer(x))
 
 
+def test_quantized_rows_keep_the_layout() -> None:
+    # What follows sums in the order of the layout, and a compiled module keeps it.
+    x = torch.randn(2, 8, 6, 6)
+    assert along(Axes((1,)), x, lambda rows: rows.contiguous()).is_contiguous()
+
+
 # -- scales from outside -----------------------------------------------------------------------
 
 

@@ -43,4 +43,6 @@ def along(axes: Axes, x: Tensor, quantize: Callable[[Tensor], Tensor]) -> Tensor
     kept = moved.shape[: -len(dims)]
     rows = quantize(moved.reshape(*kept, math.prod(moved.shape[len(kept) :])))
     back = [order.index(d) for d in range(len(order))]
-    return rows.reshape(moved.shape).permute(back).reshape(x.shape)
+    result = rows.reshape(moved.shape).permute(back).reshape(x.shape)
+    # Another layout would make what follows sum in another order, and so differ from a compiled module.
+    return result.contiguous() if x.is_contiguous() else result
