@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Built", "Recipe", "build", "register_source", "source_kinds"]
 
 
+_GIVEN = ("options", "base_dir", "data")
+"""Fields of `Recipe` that are no keys of ``[model]``."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The ``[model]`` table.
@@ -32,6 +36,8 @@ class Recipe:
         name: the graph's name; by default the source's.
         options: further keys, for the kind of source that knows them.
         base_dir: the folder that relative file names start from.
+        data: the data set that the model is for, or None. A source reads what the recipe leaves open where the
+            data set has it: ``input_type`` or ``input_types``, ``task``, ``num_classes``, ``tokenizer``.
     """
 
     source: str
@@ -44,9 +50,10 @@ class Recipe:
     name: str = ""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     base_dir: Path = Path()
+    data: Any = None
 
     @classmethod
-    def of(cls, table: Mapping[str, Any], base_dir: Path | None = None) -> Recipe:
+    def of(cls, table: Mapping[str, Any], base_dir: Path | None = None, data: Any = None) -> Recipe:
         """Read a ``[model]`` table.
 
         Raises:
@@ -57,7 +64,7 @@ class Recipe:
             >>> recipe.kind, recipe.target
             ('zoo', 'toy')
         """
-        kinds = {f.name: str(f.type).partition("[")[0] for f in fields(cls)[:-2]}
+        kinds = {f.name: str(f.type).partition("[")[0] for f in fields(cls) if f.name not in _GIVEN}
         for key, value in table.items():
             if key in kinds and type(value).__name__ != kinds[key]:
                 raise MaseError.of(f"[model] {key}: expected a {kinds[key]}, found {value!r}")
@@ -65,7 +72,7 @@ class Recipe:
             raise MaseError.of("[model] names no source", help='write, for example, source = "zoo:toy"')
         known = {k: v for k, v in table.items() if k in kinds}
         rest = {k: v for k, v in table.items() if k not in kinds}
-        return cls(**known, options=rest, base_dir=base_dir or Path())
+        return cls(**known, options=rest, base_dir=base_dir or Path(), data=data)
 
     @property
     def kind(self) -> str:
@@ -90,12 +97,14 @@ class Built:
         name: what the graph is called unless the recipe says.
         inputs: the types of its inputs, if the source knows them.
         source: the source as another folder would have to write it; empty if it is the same.
+        settled: keys of ``[model]`` that the recipe left open and the data set decided.
     """
 
     model: nn.Module
     name: str
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     source: str = ""
+    settled: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 Builder = Callable[[Recipe], Built]
@@ -172,7 +181,7 @@ def build(recipe: Recipe) -> Built:
     allowed = _SOURCES[recipe.kind].options
     for key in recipe.options:
         if key not in allowed:
-            known = [f.name for f in fields(Recipe)[:-2]]
+            known = [f.name for f in fields(Recipe) if f.name not in _GIVEN]
             raise MaseError.of(
                 f"[model] has an unknown key {key!r}", help=did_you_mean(key, [*known, *allowed])
             )

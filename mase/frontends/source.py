@@ -45,20 +45,36 @@ def build_model(recipe: Mapping[str, Any], base_dir: Path | None = None) -> nn.M
     return build(Recipe.of(recipe, base_dir)).model
 
 
-def _with_first(built: Built, input_type: str | None) -> dict[str, str]:
-    """The source's own input types, the first of them as the data set has it."""
+def _input_types(built: Built, data: Any) -> dict[str, str]:
+    """The types of the example inputs: those of the data set as far as it knows, else the source's own."""
+    named: Mapping[str, str] = getattr(data, "input_types", None) or {}
+    if named:
+        return _taken(built.model, named)
     types = dict(built.inputs)
-    if input_type is not None:
-        first = next(iter(types or inspect.signature(built.model.forward).parameters), None)
-        return types | ({first: input_type} if first else {})
-    return types
+    first = next(iter(types or inspect.signature(built.model.forward).parameters), None)
+    known = getattr(data, "input_type", None)
+    return types | {first: known} if first and known else types
+
+
+def _taken(model: nn.Module, named: Mapping[str, str]) -> dict[str, str]:
+    """Those inputs that the model takes, for a batch may hold more."""
+    parameters = inspect.signature(model.forward).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) and not named.keys() & parameters.keys():
+        return dict(named)
+    found = {name: type for name, type in named.items() if name in parameters}
+    if not found:
+        raise MaseError.of(
+            f"the data set gives {', '.join(named)}, but the model takes {', '.join(parameters)}",
+            help="name another [data] source, or write [model] inputs",
+        )
+    return found
 
 
 def materialise(
     header: Header,
     *,
     base_dir: Path | None = None,
-    input_type: str | None = None,
+    data: Any = None,
     trace: Callable[..., Graph] | None = None,
 ) -> Graph:
     """The graph of the model that a recipe names.
@@ -66,8 +82,8 @@ def materialise(
     Args:
         header: the header whose ``model`` is the recipe; the graph keeps all of it.
         base_dir: the folder that relative file names start from.
-        input_type: the type of the first input where the recipe does not say the types, such as that
-            of the data set's samples.
+        data: the data set that the model is for; it says the types of the inputs, the number of classes and
+            the like where the recipe leaves them open.
         trace: what captures the model, with the arguments of `mase.frontends.trace`.
 
     Raises:
@@ -80,9 +96,9 @@ def materialise(
     """
     if trace is None:
         from mase.frontends.capture import trace
-    recipe = Recipe.of(header.model, base_dir)
+    recipe = Recipe.of(header.model, base_dir, data)
     built = build(recipe)
-    types = recipe.inputs or _with_first(built, input_type)
+    types = recipe.inputs or _input_types(built, data)
     if not types:
         raise MaseError.of(
             f"[model] {recipe.source} does not say which inputs it takes",
@@ -100,5 +116,5 @@ def materialise(
         name=recipe.name or built.name,
     )
     graph.header = deepcopy(header)
-    graph.header.model["source"] = built.source or recipe.source
+    graph.header.model |= {**built.settled, "source": built.source or recipe.source}
     return graph

@@ -7,11 +7,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from mase.ir.diagnostics import MaseError, did_you_mean
 
-__all__ = ["Entry", "Kind", "catalog", "check_source", "check_task", "data_task", "model_source"]
+if TYPE_CHECKING:
+    from mase.ir.graph import Header
+
+__all__ = [
+    "Entry",
+    "Kind",
+    "catalog",
+    "check_source",
+    "check_task",
+    "data_options",
+    "data_task",
+    "model_source",
+]
 
 Kind = Literal["model", "dataset", "source"]
 
@@ -83,8 +96,8 @@ def check_source(kind: str) -> None:
         )
 
 
-def data_task(source: str) -> str:
-    """The task that a data set is for.
+def data_options(source: str) -> list[str]:
+    """The options that a data set takes.
 
     Args:
         source: its name.
@@ -93,12 +106,32 @@ def data_task(source: str) -> str:
         MaseError: if there is no such data set.
 
     Example:
-        >>> data_task("toy-tiny")
+        >>> "batch_size" in data_options("toy-tiny")
+        True
+    """
+    from mase.runtime.data import find_data, options_of
+
+    return options_of(find_data(source)[0])
+
+
+def data_task(header: Header, base_dir: Path | None = None) -> str:
+    """The task that the data set of a recipe is for.
+
+    Args:
+        header: with ``[data]``, and ``[model]``, which may decide what open data are for.
+        base_dir: the folder that relative file names start from.
+
+    Raises:
+        MaseError: if there is no such data set.
+
+    Example:
+        >>> from mase.ir.graph import Header
+        >>> data_task(Header(data={"source": "toy-tiny"}))
         'classification'
     """
-    from mase.runtime.data import DATA
+    from mase.passes.data import data_of
 
-    return getattr(DATA[source], "task", "classification")
+    return getattr(data_of(header, base_dir), "task", "classification")
 
 
 def check_task(name: str) -> None:

@@ -98,16 +98,9 @@ class Context:
             MaseError: if the run has none or its ``[data]`` table is wrong.
         """
         if self._data is None:
-            from mase.runtime.data import make_data
+            from mase.passes.data import data_of
 
-            options = dict(self.graph.header.data)
-            source = options.pop("source", None)
-            if not isinstance(source, str):
-                raise MaseError.of(
-                    "there is no data set",
-                    help='write [data] source = "digits" in the graph.toml, or call run(graph, data=...)',
-                )
-            self._data = make_data(source, **{"seed": self.seed, **options})
+            self._data = data_of(self.graph.header, self.base_dir, seed=self.seed)
         return self._data
 
     @property

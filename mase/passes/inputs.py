@@ -7,7 +7,7 @@ from pathlib import Path
 from mase.ir.annotations import annotation_class
 from mase.ir.codec import from_fields
 from mase.ir.diagnostics import MaseError
-from mase.ir.graph import Graph, Header, Node
+from mase.ir.graph import Graph, Node
 from mase.ir.parser import Document
 from mase.ir.storage import Storage, provide_storage
 
@@ -36,24 +36,11 @@ def graph_of(document: Document) -> Graph:
         return document.graph
     from mase.frontends.source import materialise
     from mase.passes.capture import checked_trace
+    from mase.passes.data import data_of
 
-    return materialise(
-        document.header,
-        base_dir=Path(document.file).parent,
-        input_type=_sample_type(document.header),
-        trace=checked_trace,
-    )
-
-
-def _sample_type(header: Header) -> str | None:
-    """The type of the samples of the recipe's data set, if it has one that knows."""
-    source = header.data.get("source")
-    if not isinstance(source, str) or header.model.get("inputs"):
-        return None
-    from mase.runtime.data import make_data
-
-    options = {k: v for k, v in header.data.items() if k != "source"}
-    return getattr(make_data(source, **options), "input_type", None)
+    header, base_dir = document.header, Path(document.file).parent
+    data = data_of(header, base_dir) if "source" in header.data else None
+    return materialise(header, base_dir=base_dir, data=data, trace=checked_trace)
 
 
 def adopt_annotations(graph: Graph) -> None:

@@ -3,6 +3,7 @@
 import random
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,10 +90,10 @@ def test_seed_and_global_random_state() -> None:
 
 
 def test_inputs_of_the_data_and_of_the_recipe() -> None:
-    header = Header(model={"source": "torch.nn:Flatten"})
-    assert str(materialise(header, input_type="f32[N,3,2]").outputs[0].type) == "f32[N,6]"
+    header, data = Header(model={"source": "torch.nn:Flatten"}), SimpleNamespace(input_type="f32[N,3,2]")
+    assert str(materialise(header, data=data).outputs[0].type) == "f32[N,6]"
     header.model["inputs"] = {"input": "i64[N,L,2]"}
-    made = materialise(header, input_type="f32[N,3,2]")
+    made = materialise(header, data=data)
     assert str(made.outputs[0].type) == "i64[N,2*L]"
 
 

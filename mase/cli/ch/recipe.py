@@ -16,7 +16,7 @@ from mase.ir.files import read_document
 from mase.ir.graph import Header
 from mase.ir.parser import Document
 from mase.passes import Pipeline
-from mase.passes.catalog import check_source, check_task, data_task, model_source
+from mase.passes.catalog import check_source, check_task, data_options, model_source
 from mase.passes.grammar import Call
 from mase.passes.transforms.quantize_legacy import is_legacy, translate
 
@@ -68,7 +68,7 @@ def make_job(action: Action, settings: Effective) -> Job:
         # The folder holds the model, whatever it is called here.
         header.model |= {"source": f"hf:{start.file}", "pretrained": True}
     _fill(header, settings, _names(calls, header.passes))
-    _choose_head(header, settings)
+    _choose_task(header, settings)
     if not header.model.get("source") and document.graph is None:
         raise UsageError.of(
             "there is no model", help=f"name one: ch {action} toy toy-tiny; ch --info lists them"
@@ -187,19 +187,15 @@ def _put(table: dict[str, Any], path: Sequence[str], value: Any) -> None:
     table[path[-1]] = value
 
 
-_HEADS = {
-    "classification": "sequence-classification",
-    "language_modeling": "causal-lm",
-    "translation": "seq2seq-lm",
-}
-
-
-def _choose_head(header: Header, settings: Effective) -> None:
-    """A model of Hugging Face has as many heads as there are tasks; take the one for ours."""
-    data = header.data.get("source")
-    task = settings["task"] or (data_task(data) if data else None)
-    if str(header.model.get("source", "")).startswith("hf:") and task in _HEADS:
-        header.model.setdefault("task", _HEADS[task])
+def _choose_task(header: Header, settings: Effective) -> None:
+    """A task that the user named decides what open data are read for, and which head a model of ``hf:`` gets."""
+    task, source = settings["task"], header.data.get("source")
+    if not task:
+        return
+    if str(header.model.get("source", "")).startswith("hf:"):
+        header.model.setdefault("task", task)
+    if isinstance(source, str) and "task" in data_options(source):
+        header.data.setdefault("task", task)
 
 
 def _run_options(settings: Effective) -> list[tuple[str, str, Any]]:

@@ -121,7 +121,7 @@ def _project(action: Action, job: Job, settings: Effective, key: str) -> Project
     header, graph = job.document.header, job.document.graph
     dataset = str(header.data.get("source", ""))
     model = str(header.model.get("source") or (graph.name if graph else ""))
-    task = settings["task"] or (data_task(dataset) if dataset else "")
+    task = settings["task"] or (data_task(header, Path(job.document.file).parent) if dataset else "")
     return find_project(
         action,
         Path(settings["project_dir"]),

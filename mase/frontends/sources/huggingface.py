@@ -1,11 +1,13 @@
 """``hf:NAME-OR-DIRECTORY``: models of Hugging Face transformers.
 
-A directory is what ``save_pretrained`` wrote, a name is a repository of the hub; the name of an
-architecture (``bert``, ``llama``) builds that from ``config`` with random weights and needs no network.
+A directory is what ``save_pretrained`` wrote, a name is a repository of the hub, both may end in the name of a
+GGUF file; the name of an architecture (``bert``, ``llama``) builds that from ``config`` with random weights and
+needs no network.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,25 @@ TASKS = {
     "masked-lm": "AutoModelForMaskedLM",
     "question-answering": "AutoModelForQuestionAnswering",
     "seq2seq-lm": "AutoModelForSeq2SeqLM",
-    "sequence-classification": "AutoModelForSequenceClassification",
+    "summarization": "AutoModelForSeq2SeqLM",
+    "text-classification": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
+    "translation": "AutoModelForSeq2SeqLM",
+    "sequence-classification": "AutoModelForSequenceClassification",
 }
 """What ``task`` may say, with the class of transformers that it means."""
+
+_IMAGES = "AutoModelForImageClassification"
+_LABELLED = (_IMAGES, "AutoModelForSequenceClassification", "AutoModelForTokenClassification")
+"""Heads with an output for each class of the data."""
 
 
 @register_source("hf", options=("task", "config"))
 def huggingface_source(recipe: Recipe) -> Built:
     """Build a model of transformers.
+
+    Its head is that of ``task``, by default of the data set's task; it has as many labels as the data have
+    classes unless ``config`` says ``num_labels``.
 
     Raises:
         MaseError: if transformers is absent, the task or a key of ``config`` is unknown, or the model cannot
@@ -43,58 +55,122 @@ def huggingface_source(recipe: Recipe) -> Built:
         ) from None
     if recipe.args:
         raise MaseError.of("[model] args: hf: takes none", help="write them under config")
-    task = recipe.options.get("task", "base")
-    if task not in TASKS:
-        raise MaseError.of(f"[model] task: unknown task {task!r}", help=did_you_mean(str(task), TASKS))
-    auto: Any = getattr(transformers, TASKS[task])
-    place = _place(recipe)
-    config = _config(recipe, place)
+    place = _Place.of(recipe)
+    config, found = _config(recipe, place)
+    task, head = _head(recipe, config)
+    given: dict[str, Any] = dict(recipe.options.get("config", {}))
+    settled = _settled(recipe, config, place, head, given)
+    _override(config, given | settled)
+    auto: Any = getattr(transformers, head)
     try:
-        model = auto.from_pretrained(place, config=config) if recipe.pretrained else auto.from_config(config)
-    except (OSError, ValueError) as error:
+        if recipe.pretrained:
+            # A head for other classes than the checkpoint's starts at random.
+            new_head = "num_labels" in settled and settled["num_labels"] != found
+            model = auto.from_pretrained(
+                place.name, config=config, ignore_mismatched_sizes=new_head, **place.options
+            )
+        else:
+            model = auto.from_config(config)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise _unreadable(recipe, error) from None
-    return Built(model.float(), Path(recipe.target).name, _inputs(config, model), _source(recipe, place))
+    kept: dict[str, Any] = {"config": given | settled} if settled else {}
+    if recipe.data is not None:
+        kept["task"] = task
+    name = Path(recipe.target).stem if place.options else Path(recipe.target).name
+    return Built(model.float(), name, _inputs(config, model), place.source, kept)
 
 
-def _place(recipe: Recipe) -> str:
-    """The directory that the source names, seen from the recipe or from here; else its name."""
-    found = (p for p in (recipe.base_dir / recipe.target, Path(recipe.target)) if p.is_dir())
-    return str(next(found, recipe.target))
+@dataclass(frozen=True)
+class _Place:
+    """Where the files of a model lie.
+
+    Args:
+        name: a directory, a repository of the hub or an architecture.
+        options: further arguments of ``from_pretrained``: the GGUF file.
+        source: the source as it is found from the working directory.
+    """
+
+    name: str
+    options: dict[str, str] = field(default_factory=dict[str, str])
+    source: str = ""
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> _Place:
+        beside = recipe.base_dir / recipe.target
+        found = str(beside) if beside.exists() else recipe.target
+        if Path(found).suffix == ".gguf":
+            return cls(str(Path(found).parent), {"gguf_file": Path(found).name}, f"hf:{found}")
+        return cls(found, {}, f"hf:{found}")
 
 
-def _source(recipe: Recipe, place: str) -> str:
-    """The source as it is found from the working directory."""
-    return f"hf:{place}" if Path(place).is_dir() else recipe.source
+def _config(recipe: Recipe, place: _Place) -> tuple[Any, int | None]:
+    """The model's configuration, and how many labels the checkpoint has."""
+    from transformers import AutoConfig
 
-
-def _config(recipe: Recipe, place: str) -> Any:
-    from transformers import CONFIG_MAPPING, AutoConfig
-
-    overrides: dict[str, Any] = dict(recipe.options.get("config", {}))
-    architectures: Any = CONFIG_MAPPING
     auto: Any = AutoConfig
     try:
-        if place in architectures.keys():  # noqa: SIM118 (a lazy mapping)
+        if _is_architecture(place.name):
             if recipe.pretrained:
                 raise MaseError.of(
-                    f"[model] pretrained: {place!r} is an architecture and has no weights",
+                    f"[model] pretrained: {place.name!r} is an architecture and has no weights",
                     help="name a directory or a repository of the hub",
                 )
-            config = auto.for_model(place)
-        else:
-            config = auto.from_pretrained(place)
-    except (OSError, ValueError) as error:
+            return auto.for_model(place.name), None
+        config = auto.from_pretrained(place.name, **place.options)
+    except (OSError, ValueError, ImportError) as error:
         raise _unreadable(recipe, error) from None
-    for key, value in overrides.items():
+    return config, getattr(config, "num_labels", None)
+
+
+def _is_architecture(name: str) -> bool:
+    from transformers import CONFIG_MAPPING
+
+    architectures: Any = CONFIG_MAPPING
+    return name in architectures.keys()  # noqa: SIM118 (a lazy mapping)
+
+
+def _head(recipe: Recipe, config: Any) -> tuple[str, str]:
+    """The task and the class of transformers for it."""
+    asked = recipe.options.get("task")
+    task = asked or getattr(recipe.data, "task", None) or "base"
+    if task == "classification":  # of images or of texts, as the model takes them
+        from transformers import AutoModelForImageClassification
+
+        images: Any = AutoModelForImageClassification
+        task = "image-classification" if type(config) in images._model_mapping else "text-classification"
+    if task not in TASKS:
+        if asked is None:
+            return "base", TASKS["base"]
+        raise MaseError.of(f"[model] task: unknown task {task!r}", help=did_you_mean(str(task), TASKS))
+    return task, TASKS[task]
+
+
+def _settled(recipe: Recipe, config: Any, place: _Place, head: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Keys of the configuration that the data set decides."""
+    found: dict[str, Any] = {}
+    if recipe.data is None:
+        return found
+    if head in _LABELLED and not given.keys() & {"num_labels", "id2label", "label2id"}:
+        classes = getattr(recipe.data, "num_classes", None)
+        if isinstance(classes, int):
+            found["num_labels"] = classes
+    if _is_architecture(place.name) and hasattr(config, "vocab_size") and "vocab_size" not in given:
+        tokenizer = getattr(recipe.data, "tokenizer", None)
+        if tokenizer is not None:
+            found["vocab_size"] = len(tokenizer)
+    return found
+
+
+def _override(config: Any, values: dict[str, Any]) -> None:
+    for key, value in values.items():
         if not hasattr(config, key):
             raise MaseError.of(
                 f"[model] config: {type(config).__name__} has no {key!r}",
                 help=did_you_mean(key, config.to_dict()),
             )
         setattr(config, key, value)
-    if "use_cache" not in overrides:
+    if "use_cache" not in values:
         config.use_cache = False  # a cache is for generation; a graph is run on whole sequences
-    return config
 
 
 def _unreadable(recipe: Recipe, error: Exception) -> MaseError:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sized
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, cast
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias, cast
 
 import pytorch_lightning as pl
 import torch
@@ -30,7 +32,10 @@ class Splits:
 
 
 class DataModule(pl.LightningDataModule, ABC):
-    """Base of the data sets: a subclass states three facts and writes `load`.
+    """Base of the data sets: a subclass states what it holds and writes `load`.
+
+    Batches are pairs ``(inputs, labels)``, or mappings of tensors by name where the model takes several
+    inputs. A subclass with a file to read finds it by `place`.
 
     Args:
         batch_size: samples in a batch; the last batch of a split may be smaller.
@@ -51,12 +56,20 @@ class DataModule(pl.LightningDataModule, ABC):
         torch.Size([4, 3])
     """
 
-    num_classes: ClassVar[int]
+    num_classes: int
     """How many labels there are: ``0 .. num_classes - 1``."""
-    input_type: ClassVar[str]
+    input_type: str
     """Type of the inputs in the notation of the IR, ``N`` for the samples of a batch: ``"f32[N,1,8,8]"``."""
-    task: ClassVar[str] = "classification"
+    input_types: Mapping[str, str] = MappingProxyType({})
+    """Types by name where batches are mappings: ``{"input_ids": "i64[N,L]"}``; `input_type` is not read then."""
+    task: str = "classification"
     """Name of the task that the data set is for."""
+    tokenizer: Any = None
+    """What made tokens of texts: a tokenizer of transformers; None for data that are none."""
+    collate: Callable[[list[Any]], Any] | None = None
+    """Makes a batch of samples, where they cannot just be stacked; must be picklable if workers load."""
+    base_dir: Path = Path()
+    """The folder that relative file names start from, beside the working directory."""
 
     def __init__(self, *, batch_size: int = 128, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__()
@@ -70,6 +83,11 @@ class DataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def load(self) -> Splits:
         """Reads the samples; called once, when a loader is first needed."""
+
+    def place(self, name: str) -> Path:
+        """The file or folder of this name: seen from `base_dir` if it is there, else from here."""
+        beside = self.base_dir / name
+        return beside if beside.exists() else Path(name)
 
     @property
     def splits(self) -> Splits:
@@ -118,6 +136,7 @@ class DataModule(pl.LightningDataModule, ABC):
             samples,
             batch_size=self.batch_size,
             num_workers=self.num_workers,
+            collate_fn=self.collate,
             **options,
         )
 
