@@ -36,8 +36,8 @@ class Recipe:
         name: the graph's name; by default the source's.
         options: further keys, for the kind of source that knows them.
         base_dir: the folder that relative file names start from.
-        data: the data set that the model is for, or None. A source reads what the recipe leaves open where the
-            data set has it: ``input_type`` or ``input_types``, ``task``, ``num_classes``, ``tokenizer``.
+        data: the data set that the model is for, or None. What the recipe leaves open, a source reads
+            there: ``input_type`` or ``input_types``, ``task``, ``num_classes``, ``tokenizer``.
     """
 
     source: str

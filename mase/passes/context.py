@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mase.ir.diagnostics import Diagnostic, MaseError, Severity
+from mase.ir.diagnostics import Diagnostic, Severity
 from mase.ir.graph import Graph, Node
 from mase.passes.analysis import Analyses
 

@@ -188,7 +188,7 @@ def _put(table: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
 
 def _choose_task(header: Header, settings: Effective) -> None:
-    """A task that the user named decides what open data are read for, and which head a model of ``hf:`` gets."""
+    """A named task decides what open data are read for, and which head a model of ``hf:`` gets."""
     task, source = settings["task"], header.data.get("source")
     if not task:
         return

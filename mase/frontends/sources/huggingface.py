@@ -1,8 +1,8 @@
 """``hf:NAME-OR-DIRECTORY``: models of Hugging Face transformers.
 
-A directory is what ``save_pretrained`` wrote, a name is a repository of the hub, both may end in the name of a
-GGUF file; the name of an architecture (``bert``, ``llama``) builds that from ``config`` with random weights and
-needs no network.
+A directory is what ``save_pretrained`` wrote, a name is a repository of the hub, both may end in the name of
+a GGUF file; the name of an architecture (``bert``, ``llama``) builds that from ``config`` with random weights
+and needs no network.
 """
 
 from __future__ import annotations

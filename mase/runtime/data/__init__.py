@@ -32,8 +32,8 @@ DATA: Registry[Callable[..., DataModule]] = Registry(
 register_data = DATA.register
 """Registers a `DataModule` class, or a function that makes one, under the name that users write.
 
-A positional-only parameter takes what users write after a colon: ``def csv(target, /, **options)`` makes the
-data set of ``csv:reviews.csv``. A function that takes ``**options`` has to refuse those that it does not know.
+A positional-only parameter takes what users write after a colon: ``def csv(files, /, **options)`` makes the
+data set of ``csv:reviews.csv``. A function that takes ``**options`` has to refuse those it does not know.
 """
 
 
@@ -41,8 +41,8 @@ def make_data(source: str, *, base_dir: Path | None = None, **options: Any) -> D
     """The data set of this name.
 
     Args:
-        source: a registered name, such as ``"digits"``; for one that reads something, with a colon and what it
-            reads: ``"csv:reviews.csv"``.
+        source: a registered name, such as ``"digits"``; where it reads something, a colon and what that
+            is: ``"csv:reviews.csv"``.
         base_dir: the folder that relative file names start from, beside the working directory.
         options: keyword arguments of the data set; all take ``batch_size`` (samples, 128), ``num_workers``
             (processes, 0) and ``seed`` (of the order of the training samples, 0).
@@ -79,14 +79,14 @@ def find_data(source: str) -> tuple[Callable[..., DataModule], tuple[str, ...]]:
         >>> find_data("digits:8")
         Traceback (most recent call last):
         ...
-        mase.ir.diagnostics.MaseError: error: data set 'digits' reads nothing, so nothing may stand after a colon
+        mase.ir.diagnostics.MaseError: error: data set 'digits' takes nothing after a colon
     """
     name, colon, target = source.partition(":")
     factory = DATA[name]
     parameters = inspect.signature(factory).parameters.values()
     wanted = next((p.name for p in parameters if p.kind is p.POSITIONAL_ONLY), None)
     if wanted is None and colon:
-        raise MaseError.of(f"data set {name!r} reads nothing, so nothing may stand after a colon")
+        raise MaseError.of(f"data set {name!r} takes nothing after a colon")
     if wanted is not None and not target:
         raise MaseError.of(
             f"data set {name!r} is not told what to read", help=f'write source = "{name}:{wanted.upper()}"'

@@ -61,7 +61,7 @@ class DataModule(pl.LightningDataModule, ABC):
     input_type: str
     """Type of the inputs in the notation of the IR, ``N`` for the samples of a batch: ``"f32[N,1,8,8]"``."""
     input_types: Mapping[str, str] = MappingProxyType({})
-    """Types by name where batches are mappings: ``{"input_ids": "i64[N,L]"}``; `input_type` is not read then."""
+    """Types by name where batches are mappings, ``{"input_ids": "i64[N,L]"}``; instead of `input_type`."""
     task: str = "classification"
     """Name of the task that the data set is for."""
     tokenizer: Any = None
