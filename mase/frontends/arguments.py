@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from mase.frontends.layout import flatten, is_record, keys, rebuild, refusal
 from mase.ir.diagnostics import MaseError, did_you_mean
 
 __all__ = ["Argument", "Arguments"]
@@ -24,13 +25,14 @@ class Argument:
         name: what the graph's input is called.
         path: where the tensor lies, ``past[0]``; empty if it is the argument ``name`` itself.
         value: the example.
-        place: where `Arguments` keeps it.
+        place: where `Arguments` keeps it: under its argument, at a position among the leaves of that,
+            and at a position inside a leaf that is an object.
     """
 
     name: str
     path: str
     value: torch.Tensor
-    place: tuple[str, int]
+    place: tuple[str, int, int]
 
 
 class Arguments:
@@ -58,7 +60,7 @@ class Arguments:
         self._flat: dict[str, tuple[list[Any], pytree.TreeSpec]] = {}
         self.tensors: list[Argument] = []
         for name, value in self._bound.arguments.items():
-            pairs, spec = pytree.tree_flatten_with_path(value)
+            pairs, spec = pytree.tree_flatten_with_path(value, is_leaf=is_record)
             self._flat[name] = ([leaf for _, leaf in pairs], spec)
             self.tensors += self._arguments(name, pairs)
         if not self.tensors:
@@ -70,15 +72,14 @@ class Arguments:
     def _arguments(self, name: str, pairs: list[tuple[Any, Any]]) -> Iterator[Argument]:
         kind = self._signature.parameters[name].kind
         for i, (path, leaf) in enumerate(pairs):
-            if not isinstance(leaf, torch.Tensor):
-                continue
-            keys = list(path)
-            root = name
-            if kind is inspect.Parameter.VAR_KEYWORD:
-                root, keys = str(keys[0].key), keys[1:]
-            nested = "".join(_step(k) for k in keys)
-            label = "_".join([root, *(_word(k) for k in keys)])
-            yield Argument(label, root + nested if nested else "", leaf, (name, i))
+            for j, inner, tensor in _tensors(leaf):
+                way = [*path, *inner]
+                root = name
+                if kind is inspect.Parameter.VAR_KEYWORD:
+                    root, way = str(way[0].key), way[1:]
+                nested = "".join(_step(k) for k in way)
+                label = "_".join([root, *(_word(k) for k in way)])
+                yield Argument(label, root + nested if nested else "", tensor, (name, i, j))
 
     def tensor_arguments(self) -> dict[str, Any]:
         """What a lowered graph takes, by keyword: the arguments that hold tensors, without the others."""
@@ -90,14 +91,39 @@ class Arguments:
             given |= value if variable else {name: value}
         return given
 
+    def fresh(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The example arguments for one call, which may change the objects among them (a cache grows)."""
+        return self.rebuild([a.value for a in self.tensors])
+
     def rebuild(self, tensors: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and keyword arguments with other values in place of the tensors."""
         given = {a.place: value for a, value in zip(self.tensors, tensors, strict=True)}
         bound = inspect.BoundArguments(self._signature, type(self._bound.arguments)())
         for name, (flat, spec) in self._flat.items():
-            filled = [given.get((name, i), leaf) for i, leaf in enumerate(flat)]
+            filled = [_filled(leaf, given, (name, i)) for i, leaf in enumerate(flat)]
             bound.arguments[name] = pytree.tree_unflatten(filled, spec)
         return bound.args, bound.kwargs
+
+
+def _tensors(leaf: Any) -> Iterator[tuple[int, tuple[Any, ...], torch.Tensor]]:
+    """The tensors of a leaf: itself, or those in the fields of an object, with the way to each."""
+    if isinstance(leaf, torch.Tensor):
+        yield 0, (), leaf
+    elif is_record(leaf):
+        if reason := refusal(leaf):
+            raise MaseError.of(f"an example argument cannot be an input of a graph: {reason}")
+        parts, layout = flatten(leaf)
+        yield from ((j, way, parts[j]) for j, way in keys(layout))
+
+
+def _filled(leaf: Any, given: Mapping[tuple[str, int, int], Any], place: tuple[str, int]) -> Any:
+    """The leaf with other values in place of its tensors; an object becomes a new one."""
+    if isinstance(leaf, torch.Tensor):
+        return given[(*place, 0)]
+    if not is_record(leaf):
+        return leaf
+    parts, layout = flatten(leaf)
+    return rebuild(layout, [given[(*place, j)] for j in range(len(parts))])
 
 
 def _bind(

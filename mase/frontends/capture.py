@@ -198,7 +198,7 @@ class _Attempt:
         if path is None:
             raise self._failure(path, error) from error
         try:
-            self.rules[path] = result_by_example(self.model, path, *self.arguments.rebuild(self._examples()))
+            self.rules[path] = result_by_example(self.model, path, *self.arguments.fresh())
         except Exception as second:  # noqa: BLE001 - the user's own code
             raise self._failure(path, second) from error
         self.opaque = [p for p in self.opaque if not p.startswith(f"{path}.")]
@@ -206,9 +206,6 @@ class _Attempt:
             self.opaque.append(path)
             kind = type(self.model.get_submodule(path)).__name__
             self._note(f"module {path!r} ({kind}) cannot be traced and stays opaque: {_reason(error)}", error)
-
-    def _examples(self) -> list[Any]:
-        return [a.value for a in self.arguments.tensors]
 
     def _note(self, message: str, error: Exception | None = None) -> None:
         where = culprit_location(error) if error else None

@@ -6,21 +6,19 @@ A layout is a nested value whose tensors are `Hole` and whose dataclass-like obj
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import fx
+from torch.utils import _pytree as pytree
 
 from mase.ir.diagnostics import MaseError
+from mase.ir.records import record_kind
 from mase.ir.template import Hole, Record, Template
 
-__all__ = ["class_name", "flatten", "parts", "paths", "rebuild", "register_fields"]
+__all__ = ["class_name", "flatten", "is_record", "keys", "parts", "paths", "rebuild", "refusal"]
 
-Fields = Callable[[Any], Mapping[str, Any]]
-F = TypeVar("F", bound=Fields)
-
-_FIELDS: dict[str, Fields] = {}
 _CLASSES: dict[str, type[Any]] = {}  # those that were taken apart in this process
 _LEAF = (torch.Tensor, torch.SymInt, torch.SymFloat, torch.SymBool, fx.Proxy)
 
@@ -28,19 +26,6 @@ _LEAF = (torch.Tensor, torch.SymInt, torch.SymFloat, torch.SymBool, fx.Proxy)
 def class_name(cls: type[Any]) -> str:
     """The qualified name of a class."""
     return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def register_fields(qualified_name: str) -> Callable[[F], F]:
-    """Say how a class that is neither a dataclass nor a mapping comes apart.
-
-    The decorated function gives, for an object, the keyword arguments that make an equal one.
-    """
-
-    def register(fields: F) -> F:
-        _FIELDS[qualified_name] = fields
-        return fields
-
-    return register
 
 
 def flatten(value: Any) -> tuple[list[Any], Any]:
@@ -66,9 +51,12 @@ def rebuild(layout: Any, leaves: Sequence[Any]) -> Any:
         >>> rebuild(layout, ["a"])
         ['a', None]
     """
-    return Template.of(layout).fill(
-        lambda i: leaves[i], named=str, record=lambda cls, fields: _CLASSES[cls](**fields)
-    )
+    return Template.of(layout).fill(lambda i: leaves[i], named=str, record=_made)
+
+
+def _made(cls: str, fields: Mapping[str, Any]) -> Any:
+    kind = record_kind(cls)
+    return (kind.make if kind else _CLASSES[cls])(**fields)
 
 
 def parts(layout: Any) -> list[Any] | None:
@@ -97,6 +85,49 @@ def paths(layout: Any, prefix: tuple[int, ...] = ()) -> Iterator[tuple[int, tupl
         yield from paths(part, (*prefix, i))
 
 
+def keys(layout: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """The place of each hole of a layout, as the attributes, keys and indices that lead there.
+
+    Example:
+        >>> list(keys({"y": [Hole(0)]}))
+        [(0, (MappingKey(key='y'), SequenceKey(idx=0)))]
+    """
+    if isinstance(layout, Hole):
+        yield layout.index, prefix
+    for step, part in _steps(layout):
+        yield from keys(part, (*prefix, step))
+
+
+def _steps(layout: Any) -> Iterator[tuple[Any, Any]]:
+    """The direct parts of a container's layout, each with how one gets there."""
+    key: Any = pytree.MappingKey
+    index: Any = pytree.SequenceKey
+    match layout:
+        case Record(fields=fields):
+            yield from ((pytree.GetAttrKey(name), part) for name, part in fields)
+        case dict():
+            yield from ((key(k), part) for k, part in cast("dict[Any, Any]", layout).items())
+        case list() | tuple():
+            yield from ((index(i), part) for i, part in enumerate(cast("list[Any]", layout)))
+        case _:
+            pass
+
+
+def is_record(value: Any) -> bool:
+    """Whether a value is an object that comes apart into fields, and no plain container."""
+    return _fields(value) is not None
+
+
+def refusal(value: Any) -> str | None:
+    """Why an object, or one inside it, cannot be an input of a graph; None if it can."""
+    known = record_kind(class_name(cast(Any, type)(value)))
+    reason = known.refusal(value) if known else None
+    inner: list[Any] = [*(_fields(value) or {}).values()]
+    if isinstance(value, list | tuple):
+        inner = [*cast("list[Any]", value)]
+    return reason or next((r for v in inner if (r := refusal(v))), None)
+
+
 def _walk(value: Any, leaves: list[Any]) -> Any:
     kind = cast(Any, type)(value)
     if isinstance(value, _LEAF):
@@ -111,9 +142,8 @@ def _walk(value: Any, leaves: list[Any]) -> Any:
     if isinstance(value, tuple | list | dict):
         return _builtin(value, leaves)
     raise MaseError.of(
-        f"the model returns a {class_name(kind)}, which is neither a tensor nor a known container",
-        help="return a tuple, dict or dataclass, or say how it comes apart with "
-        "mase.frontends.layout.register_fields",
+        f"the model takes or returns a {class_name(kind)}, which is neither a tensor nor a known container",
+        help="use a tuple, dict or dataclass, or say how it comes apart with mase.ir.records.register_record",
     )
 
 
@@ -128,17 +158,10 @@ def _builtin(value: Any, leaves: list[Any]) -> Any:
 def _fields(value: Any) -> Mapping[str, Any] | None:
     """The fields of a dataclass-like object; None for a plain container."""
     kind = cast(Any, type)(value)
-    known = next((_FIELDS[name] for cls in kind.__mro__ if (name := class_name(cls)) in _FIELDS), None)
-    if known is not None:
-        return known(value)
+    if (known := record_kind(class_name(kind))) is not None:
+        return known.fields(value)
     if dataclasses.is_dataclass(kind) and hasattr(kind, "keys"):
         return dict(cast("Mapping[str, Any]", value))  # a ModelOutput: its fields that are not None
     if dataclasses.is_dataclass(kind):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(kind)}
     return value._asdict() if hasattr(kind, "_fields") and hasattr(kind, "_asdict") else None
-
-
-@register_fields("transformers.cache_utils.DynamicCache")
-def _dynamic_cache(cache: Any) -> Mapping[str, Any]:
-    """The key-value cache of a causal model: one (keys, values) pair a layer."""
-    return {"ddp_cache_data": [(layer.keys, layer.values) for layer in cache.layers]}

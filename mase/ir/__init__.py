@@ -1,6 +1,6 @@
 """The MASE IR: formats, types, ops, graphs and their text. Needs neither torch nor numpy."""
 
-from mase.ir import ops
+from mase.ir import caches, ops
 from mase.ir.annotations import Meta, register_annotation
 from mase.ir.diagnostics import Diagnostic, Location, MaseError, Severity, UsageError
 from mase.ir.dim import Dim, Expr, parse_dim, symbol
@@ -48,6 +48,7 @@ __all__ = [
     "Uncalibrated",
     "UsageError",
     "WeightFile",
+    "caches",
     "format_from_keys",
     "get_op",
     "op_names",

@@ -86,14 +86,14 @@ def first_difference(
 
     if any(t.is_meta for t in (*model.parameters(), *model.buffers())):
         return None
-    # What is no tensor became part of the graph.
-    tensors = Arguments(model, args, kwargs).tensor_arguments()
+    arguments = Arguments(model, args, kwargs)
+    tensors = arguments.tensor_arguments()  # what is no tensor became part of the graph
     modes, state = {m: m.training for m in model.modules()}, torch.get_rng_state()
     try:
         model.eval()
         lowered = lower(graph, source_model=model).eval()
         with torch.no_grad():
-            expected = _results(model, args, kwargs)
+            expected = _results(model, *arguments.fresh())
             torch.set_rng_state(state)
             found = lowered(**tensors)
             values = {} if _same(expected[""], found) else _values(lowered, tensors)

@@ -13,13 +13,10 @@ from typing import Any, cast
 from torch import fx
 
 from mase.ir import Graph, MaseError, Node
+from mase.ir.records import record_kind
 from mase.runtime.lowering.call import named
 
 __all__ = ["add_inputs", "add_output", "record_class"]
-
-
-# Classes that are neither dataclasses nor named tuples, but only hold what they are given.
-_KNOWN = frozenset({"transformers.cache_utils.DynamicCache"})
 
 
 def add_inputs(graph: Graph, target: fx.Graph, add: Callable[[Node, fx.Node], None]) -> None:
@@ -75,7 +72,7 @@ def add_output(graph: Graph, target: fx.Graph, values: Mapping[Node, fx.Node]) -
 
 
 def record_class(name: str) -> Callable[..., Any]:
-    """The dataclass, named tuple or transformers output that a graph returns.
+    """What makes the dataclass, named tuple, transformers output or registered record that a graph returns.
 
     Only `transformers` is imported for it; any other module must be loaded already, so that a
     graph's text cannot make Python import or call what it likes.
@@ -83,11 +80,14 @@ def record_class(name: str) -> Callable[..., Any]:
     Raises:
         MaseError: if the name is not that of such a class.
     """
+    kind = record_kind(name)
+    if kind is not None:
+        return kind.make
     module, _, attribute = name.rpartition(".")
     if module.startswith("transformers."):
         import_module(module)
     found: Any = getattr(sys.modules.get(module), attribute, None)
-    if isinstance(found, type) and (name in _KNOWN or is_dataclass(found) or _is_named_tuple(found)):
+    if isinstance(found, type) and (is_dataclass(found) or _is_named_tuple(found)):
         return cast("Callable[..., Any]", found)
     raise MaseError.of(
         f"the graph returns a {name}, which is not loaded or is no dataclass or named tuple",
