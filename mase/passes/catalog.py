@@ -24,6 +24,7 @@ __all__ = [
     "data_options",
     "data_task",
     "model_source",
+    "training_defaults",
 ]
 
 Kind = Literal["model", "dataset", "source"]
@@ -153,6 +154,25 @@ def check_task(name: str) -> None:
             help=f"there are {', '.join(TASKS)}; a plugin can register others",
         )
     raise MaseError.of(f"unknown task {name!r}", help=did_you_mean(name, [*TASKS, *_PLANNED_TASKS]))
+
+
+def training_defaults(task: str) -> dict[str, Any]:
+    """What a task trains with where nobody says otherwise, by option of ``train``.
+
+    Raises:
+        MaseError: if there is no such task.
+
+    Example:
+        >>> training_defaults("classification")["optimizer"]
+        'adam'
+    """
+    from dataclasses import asdict
+
+    from mase.runtime.tasks import TASKS
+    from mase.runtime.training.config import TrainConfig
+    from mase.runtime.training.optimization import resolve
+
+    return asdict(resolve(TrainConfig(), TASKS[task].defaults))
 
 
 def _models() -> Iterator[Entry]:

@@ -87,13 +87,13 @@ def fit(
         trainer = lightning.fitter(learner, config, Path(output_dir), folder)
         checkpoint = None
         if not config.fast_dev_run:
-            print_ = fingerprint.fingerprint(module, config, data, batch, identity=identity)
-            checkpoint = folder.begin(print_, resume=config.resume)
+            print_ = fingerprint.fingerprint(learner, batch, identity=identity)
+            checkpoint = folder.begin(print_, learner.settings, resume=config.resume)
         with session.threads(config.threads, work=work):
             module.train()
             trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True)
             if not config.fast_dev_run:
-                _load_best(module, folder.best, config)
+                _load_best(module, folder.best, learner.optimization.learning_rate)
             metrics = {**_measure(learner, config, "train"), **_measure(learner, config, "val")}
         if not config.fast_dev_run:
             folder.finish(metrics)
@@ -169,10 +169,10 @@ def _measure(learner: Task, config: TrainConfig, split: Split) -> Metrics:
     return {name: float(value) for name, value in values.items()}
 
 
-def _load_best(module: nn.Module, best: Path, config: TrainConfig) -> None:
+def _load_best(module: nn.Module, best: Path, learning_rate: float) -> None:
     if not best.exists():
         raise MaseError.of(
             "training diverged: the validation metric was not a number in any epoch",
-            help=f"lower learning_rate (it is {config.learning_rate:g}) or set gradient_clip",
+            help=f"lower learning_rate (it is {learning_rate:g}) or set gradient_clip",
         )
     load_checkpoint(module, best)

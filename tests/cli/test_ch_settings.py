@@ -79,7 +79,7 @@ def test_a_wrong_command_line_is_an_error(words: str, message: str, remedy: str 
 
 def test_the_command_line_wins_over_the_configuration_over_the_default() -> None:
     settings = Effective({"max_epochs": 3}, Config({"max_epochs": 5, "batch_size": 8}))
-    assert (settings["max_epochs"], settings["batch_size"], settings["learning_rate"]) == (3, 8, 1e-3)
+    assert (settings["max_epochs"], settings["batch_size"], settings["max_steps"]) == (3, 8, -1)
 
 
 @pytest.mark.parametrize("name", [n for n, s in SETTINGS.items() if s.default_value() is not None])
@@ -106,7 +106,7 @@ def test_an_option_that_equals_the_default_wins_all_the_same(name: str) -> None:
 
 def test_the_table_shows_where_each_value_comes_from() -> None:
     settings = Effective({"seed": 0}, parse_config('seed = 4\n[passes.train]\nscheduler = "cosine"\n'))
-    rows = {row[0]: row[1:] for row in settings.table({"train"})}
+    rows = {row[0]: row[1:] for row in settings.table({"train"}, {"learning_rate": 1e-3})}
     assert rows["seed"] == ["0", "4", "0", "0"]
     assert rows["learning_rate"] == ["0.001", "-", "-", "0.001"]
     assert rows["train.scheduler"] == ["-", "cosine", "-", "cosine"]

@@ -50,7 +50,7 @@ SETTINGS: dict[str, Any] = {
     "weight_decay": 1e-3,
     "optimizer": "adamw",
     "scheduler": "cosine",
-    "warmup_steps": 3,
+    "warmup": 3,
     "report_to": "none",
     "progress": False,
 }

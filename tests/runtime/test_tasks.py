@@ -61,8 +61,8 @@ def test_models_may_return_logits_in_many_ways(wrap: Any) -> None:
 def test_splits_share_no_metric() -> None:
     task = classification()
     right, wrong = torch.tensor([0, 1, 0, 1]), torch.tensor([1, 0, 1, 1])
-    task._measure("train", (INPUTS, right))
-    task._measure("val", (INPUTS, wrong))
+    task._count("train", task.step((INPUTS, right)))
+    task._count("val", task.step((INPUTS, wrong)))
     drained = {split: task._meters[split].drain()["accuracy"].item() for split in ("val", "train")}
     assert drained == {"val": 0.25, "train": 1.0}
 
@@ -71,9 +71,9 @@ def test_the_mean_loss_weighs_batches_by_their_size() -> None:
     task = classification()
     labels = torch.tensor([0, 1, 0, 0])
     losses = nn.functional.cross_entropy(LOGITS, labels, reduction="none")
-    task._measure("test", (INPUTS, labels))
+    task._count("test", task.step((INPUTS, labels)))
     task.model = Returns(LOGITS[3:])
-    task._measure("test", (INPUTS[3:], labels[3:]))
+    task._count("test", task.step((INPUTS[3:], labels[3:])))
     torch.testing.assert_close(task._meters["test"].drain()["loss"], (losses.sum() + losses[3]) / 5)
 
 
@@ -125,7 +125,7 @@ def test_nothing_to_train() -> None:
 )
 def test_schedules(name: str, factors: list[float]) -> None:
     optimizer = make_optimizer("sgd", toy().parameters(), learning_rate=1.0)
-    scheduler = make_scheduler(name, optimizer, warmup_steps=4, total_steps=10)
+    scheduler = make_scheduler(name, optimizer, warmup=4, total_steps=10)
     rates: list[float] = []
     for _ in factors:
         rates += scheduler.get_last_lr()
@@ -137,9 +137,7 @@ def test_schedules(name: str, factors: list[float]) -> None:
 def test_an_endless_run_has_every_schedule() -> None:
     optimizer = make_optimizer("sgd", toy().parameters(), learning_rate=1.0)
     for name in SCHEDULES:
-        assert make_scheduler(name, optimizer, warmup_steps=0, total_steps=float("inf")).get_last_lr() == [
-            1.0
-        ]
+        assert make_scheduler(name, optimizer, warmup=0, total_steps=float("inf")).get_last_lr() == [1.0]
 
 
 def test_names_are_lower_case() -> None:
@@ -149,5 +147,5 @@ def test_names_are_lower_case() -> None:
 
 def test_a_loss_that_is_not_a_number_shows() -> None:
     task = classification(Returns(LOGITS * torch.tensor([[1.0], [float("nan")], [1.0], [1.0]])))
-    task._measure("val", (INPUTS, torch.tensor([0, 1, 0, 1])))
+    task._count("val", task.step((INPUTS, torch.tensor([0, 1, 0, 1]))))
     assert task._meters["val"].drain()["loss"].isnan()

@@ -94,7 +94,7 @@ def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
     """A learning rate so high that the last weights are not the best."""
     net = toy()
     metrics = train(
-        tmp_path, net, optimizer="sgd", learning_rate=0.5, max_epochs=8, scheduler="none", warmup_steps=0
+        tmp_path, net, optimizer="sgd", learning_rate=0.5, max_epochs=8, scheduler="none", warmup=0
     )
     with next(tmp_path.glob("csv/*/metrics.csv")).open() as file:
         history = [row for row in csv.DictReader(file) if row["val/accuracy"]]
@@ -250,7 +250,7 @@ def test_an_unknown_task(tmp_path: Path) -> None:
 
 def test_divergence_is_said(tmp_path: Path) -> None:
     with pytest.raises(MaseError, match=r"training diverged(.|\n)*lower learning_rate"):
-        train(tmp_path, toy(), learning_rate=1e30, optimizer="sgd", monitor="val/loss", warmup_steps=0)
+        train(tmp_path, toy(), learning_rate=1e30, optimizer="sgd", monitor="val/loss", warmup=0)
 
 
 def test_a_checkpoint_that_does_not_fit_lists_every_key(tmp_path: Path) -> None:

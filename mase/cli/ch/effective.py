@@ -97,12 +97,20 @@ class Effective:
             if said.command is not None and not said.setting.concerns(passes)
         ]
 
-    def table(self, passes: set[str]) -> Iterator[list[str]]:
-        """Rows of name, default, configuration, command line and what holds, for a run of these passes."""
+    def table(self, passes: set[str], own: Mapping[str, Any] | None = None) -> Iterator[list[str]]:
+        """Rows of name, default, configuration, command line and what holds, for a run of these passes.
+
+        Args:
+            passes: their names.
+            own: the task's own defaults, by the names that the options of ``train`` have.
+        """
         for name, said in self.said.items():
             if said.setting.concerns(passes):
-                values = said.setting.default_value(), said.config, said.command, self[name]
-                yield [name, *map(_text, values)]
+                default = said.setting.default_value()
+                if default is None:
+                    default = (own or {}).get(said.setting.option)
+                effective = default if said.value is None else said.value
+                yield [name, *map(_text, (default, said.config, said.command, effective))]
         taken = {home for setting in SETTINGS.values() for home in setting.homes}
         for owner, options in self.config.passes.items():
             for key, value in options.items() if owner in passes else ():

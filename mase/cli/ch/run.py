@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mase.cli.arguments import Arguments as OptArguments
 from mase.cli.arguments import parse_arguments as parse_opt_arguments
@@ -144,11 +145,19 @@ def _announce(console: Console, project: Project, job: Job, settings: Effective)
     from mase.cli.ch.show import show_settings
     from mase.cli.render import say
 
-    show_settings(console, f"ch {project.action}", settings.table(job.passes))
+    show_settings(console, f"ch {project.action}", settings.table(job.passes, _task_defaults(job, settings)))
     kept = [name for name in ("target", "num_targets") if settings[name] is not None]
     if kept:
         names = " and ".join(kept)
         say(console, f"note: [hardware] of the result keeps {names}; this version emits no hardware", "cyan")
+
+
+def _task_defaults(job: Job, settings: Effective) -> Mapping[str, Any]:
+    """What the task trains with where nobody says otherwise."""
+    from mase.passes.catalog import data_task, training_defaults
+
+    task = settings["task"] or data_task(job.document.header)
+    return training_defaults(task) if job.passes & {"train", "search.train"} else {}
 
 
 def _warn(console: Console, job: Job, settings: Effective) -> None:

@@ -51,6 +51,16 @@ class Setting:
         return f"--{self.name.replace('_', '-')}" if self.group else self.name
 
     @property
+    def option(self) -> str:
+        """What the first place that it fills calls it; empty if there is none.
+
+        Example:
+            >>> SETTINGS["training_optimizer"].option
+            'optimizer'
+        """
+        return self.homes[0].rpartition(".")[2] if self.homes else ""
+
+    @property
     def _pass_homes(self) -> list[str]:
         return [home for home in self.homes if home.startswith("passes.")]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -15,8 +15,10 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
 from mase.ir.diagnostics import MaseError, did_you_mean
+from mase.runtime.tasks.inputs import arguments_of
 from mase.runtime.tasks.meter import Meter
 from mase.runtime.training.config import TrainConfig
+from mase.runtime.training.optimization import resolve
 from mase.runtime.training.optimizers import make_optimizer
 from mase.runtime.training.schedules import make_scheduler
 
@@ -32,17 +34,31 @@ class Step:
 
     Args:
         loss: mean over the batch, in float32 at least.
-        prediction: what the metrics compare.
+        prediction: what the metrics compare; None where a batch has a loss alone, as in the training of a
+            model that is measured by what it generates.
         target: what they compare it with.
+        size: weight of the loss in the mean over batches: samples, or tokens for a language model. By
+            default the length of the target.
+        logits: (rows, classes), what distillation compares; by default the prediction.
     """
 
     loss: Tensor
-    prediction: Tensor
-    target: Tensor
+    prediction: Any
+    target: Any
+    size: int | None = None
+    logits: Tensor | None = None
+
+    @property
+    def weight(self) -> int:
+        """The weight of the loss."""
+        return len(self.target) if self.size is None else self.size
 
 
 class Task(pl.LightningModule, ABC):
     """Base of the tasks: a subclass names its metrics and says how a batch becomes a loss.
+
+    A batch is a pair ``(inputs, target)`` or a mapping of tensors by name; `split_batch` takes both apart
+    and `call` runs the model on the inputs of either.
 
     The model is the submodule ``model``, so a checkpoint holds its keys with the prefix ``model.``, and
     nothing else: metrics are not saved.
@@ -58,23 +74,27 @@ class Task(pl.LightningModule, ABC):
             @register_task("regression")
             class Regression(Task):
                 monitor = "val/mae"
+                defaults = {"optimizer": "adamw", "scheduler": "cosine", "warmup": 0.1}
 
                 def metrics(self):
                     return {"mae": MeanAbsoluteError()}
 
                 def step(self, batch):
-                    inputs, target = batch
-                    prediction = at_least_float32(logits_of(self.model(inputs)))
+                    inputs, target = split_batch(batch)
+                    prediction = at_least_float32(logits_of(self.call(inputs)))
                     return Step(F.mse_loss(prediction, target), prediction, target)
     """
 
     monitor: ClassVar[str] = "val/loss"
     """The metric that chooses the best epoch unless the user names another."""
+    defaults: ClassVar[Mapping[str, object]] = {}
+    """What the task takes for settings of `Optimization` that the user leaves open."""
 
     def __init__(self, model: nn.Module, config: TrainConfig, data: pl.LightningDataModule) -> None:
         super().__init__()
         self.model = model
         self.config = config
+        self.optimization = resolve(config, self.defaults)
         self.data = data
         self.evaluated: Split = "test"
         self._meters: dict[str, Meter] = {split: Meter(self.metrics()) for split in SPLITS}
@@ -89,6 +109,23 @@ class Task(pl.LightningModule, ABC):
     def step(self, batch: Any) -> Step:
         """From a batch of the data set to its loss."""
 
+    def evaluation_step(self, batch: Any) -> Step:
+        """What is measured on a batch; by default `step`, and something else where a model generates."""
+        return self.step(batch)
+
+    def call(self, inputs: Any) -> Any:
+        """The model's output: a mapping is given by keyword, as far as the model takes its names.
+
+        Args:
+            inputs: of a batch.
+
+        Raises:
+            MaseError: if the model needs an input that a mapping lacks.
+        """
+        if isinstance(inputs, Mapping):
+            return self.model(**arguments_of(self.model, cast("Mapping[str, Any]", inputs)))
+        return self.model(inputs)
+
     def check(self, batch: Any, probe: Any) -> None:
         """Says before training starts if the model cannot learn from such a batch.
 
@@ -100,6 +137,11 @@ class Task(pl.LightningModule, ABC):
             MaseError: if so, with the remedy.
         """
         self.step(probe)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting of the run as it holds, the task's own choices among them."""
+        return {**asdict(self.config), **asdict(self.optimization), "monitor": self.monitored[0]}
 
     @property
     def monitored(self) -> tuple[str, bool]:
@@ -115,15 +157,16 @@ class Task(pl.LightningModule, ABC):
         return name, self._meters["val"].higher_is_better(name.removeprefix("val/"))
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        loss = self._measure("train", batch)
-        self.log("train/step_loss", loss)
-        return loss
+        step = self.step(batch)
+        self._count("train", step)
+        self.log("train/step_loss", step.loss, batch_size=step.weight)
+        return step.loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self._measure("val", batch)
+        self._count("val", self.evaluation_step(batch))
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        self._measure(self.evaluated, batch)
+        self._count(self.evaluated, self.evaluation_step(batch))
 
     def on_train_epoch_end(self) -> None:
         self._report("train")
@@ -147,21 +190,17 @@ class Task(pl.LightningModule, ABC):
         Raises:
             MaseError: if the configuration names one that does not exist or cannot train this model.
         """
-        config = self.config
+        how = self.optimization
         optimizer = make_optimizer(
-            config.optimizer,
+            how.optimizer,
             self.model.parameters(),
-            learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
+            learning_rate=how.learning_rate,
+            weight_decay=how.weight_decay,
         )
-        return optimizer, make_scheduler(
-            config.scheduler, optimizer, warmup_steps=config.warmup_steps, total_steps=total_steps
-        )
+        return optimizer, make_scheduler(how.scheduler, optimizer, warmup=how.warmup, total_steps=total_steps)
 
-    def _measure(self, split: Split, batch: Any) -> Tensor:
-        step = self.step(batch)
-        self._meters[split].update(step.loss, step.prediction, step.target, size=len(step.target))
-        return step.loss
+    def _count(self, split: Split, step: Step) -> None:
+        self._meters[split].update(step.loss, step.prediction, step.target, size=step.weight)
 
     def _report(self, split: Split) -> None:
         values = self._meters[split].drain()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from mase.ir.diagnostics import MaseError
 from mase.runtime.tasks import register_task
 from mase.runtime.tasks.base import Step, Task
+from mase.runtime.tasks.inputs import split_batch
 from mase.runtime.tasks.outputs import at_least_float32, logits_of
 from mase.runtime.training.config import TrainConfig
 
@@ -22,7 +23,7 @@ __all__ = ["Classification"]
 
 @register_task("classification", "cls")
 class Classification(Task):
-    """Cross-entropy over ``(inputs, labels)``; reports the loss and the accuracy (0 to 1).
+    """Cross-entropy over inputs and ``labels``; reports the loss and the accuracy (0 to 1).
 
     Args:
         model: from inputs to logits of shape (samples, classes, ...).
@@ -51,14 +52,14 @@ class Classification(Task):
         return {"accuracy": accuracy}
 
     def step(self, batch: Any) -> Step:
-        inputs, labels = _pair(batch)
-        logits = at_least_float32(logits_of(self.model(inputs)))
+        inputs, labels = split_batch(batch)
+        logits = at_least_float32(logits_of(self.call(inputs)))
         return Step(F.cross_entropy(logits, labels), logits, labels)
 
     def check(self, batch: Any, probe: Any) -> None:
-        _, labels = _pair(batch)
-        inputs, few = _pair(probe)
-        logits = logits_of(self.model(inputs))
+        _, labels = split_batch(batch)
+        inputs, few = split_batch(probe)
+        logits = logits_of(self.call(inputs))
         if logits.ndim < 2 or len(logits) != len(few):
             raise MaseError.of(
                 f"the model returns shape {tuple(logits.shape)} for {len(few)} samples",
@@ -70,15 +71,3 @@ class Classification(Task):
                 f"the model returns logits for {logits.shape[1]} classes, but the data have {classes}",
                 help=f"give the model's last layer {classes} outputs, or name another [data] source",
             )
-
-
-def _pair(batch: Any) -> tuple[Any, Tensor]:
-    found = type(batch).__name__
-    if isinstance(batch, list | tuple):
-        pair = cast("list[Any] | tuple[Any, ...]", batch)
-        if len(pair) == 2 and isinstance(pair[1], Tensor):
-            return pair[0], pair[1]
-    raise MaseError.of(
-        f"a batch for classification is a pair (inputs, labels), found {found}",
-        help="make the data module's loaders return pairs, or choose another task",
-    )

@@ -3,12 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
-__all__ = ["Meter"]
+__all__ = ["MeanLoss", "Meter"]
+
+
+class MeanLoss(Metric):
+    """The mean of losses, each with its weight; one that is not a number shows.
+
+    torchmetrics' own mean (1.9) drops the weights where it lets numbers that are none pass.
+
+    Example:
+        >>> mean = MeanLoss()
+        >>> mean.update(torch.tensor(1.0), 3)
+        >>> mean.update(torch.tensor(5.0), 1)
+        >>> mean.compute()
+        tensor(2.)
+    """
+
+    full_state_update = False
+    higher_is_better = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        add_state = cast(Any, self).add_state
+        add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        add_state("weight", torch.tensor(0), dist_reduce_fx="sum")
+        self.total: Tensor
+        self.weight: Tensor
+
+    def update(self, loss: Tensor, weight: int) -> None:
+        """Takes a batch in."""
+        if weight:
+            self.total += loss.detach() * weight
+            self.weight += weight
+
+    def compute(self) -> Tensor:
+        """The mean so far."""
+        return self.total / self.weight
 
 
 class Meter(nn.Module):
@@ -28,26 +64,33 @@ class Meter(nn.Module):
 
     def __init__(self, metrics: Mapping[str, Metric]) -> None:
         super().__init__()
-        self.loss = MeanMetric(nan_strategy="disable")  # a loss that is not a number has to show
+        self.loss = MeanLoss()
         self.metrics = nn.ModuleDict(dict(metrics))
 
-    def update(self, loss: Tensor, prediction: Tensor, target: Tensor, *, size: int) -> None:
+    def update(self, loss: Tensor, prediction: Any, target: Any, *, size: int) -> None:
         """Takes a batch in.
 
         Args:
             loss: mean loss of the batch.
-            prediction: as the metrics want it.
+            prediction: as the metrics want it; None if only the loss counts.
             target: as the metrics want it.
-            size: samples in the batch, the weight of its loss.
+            size: the weight of the loss: samples, or tokens.
         """
-        # Repeated, because torchmetrics (1.9) drops weights where it lets numbers that are none pass.
-        self.loss.update(loss.detach().expand(size))
+        self.loss.update(loss, size)
+        if prediction is None:
+            return
+        if isinstance(prediction, Tensor):
+            prediction = prediction.detach()
         for metric in self._metrics().values():
-            metric.update(prediction.detach(), target)
+            metric.update(prediction, target)
 
     def drain(self) -> dict[str, Tensor]:
-        """The values over all batches since the last time; starts anew."""
-        values = {name: metric.compute() for name, metric in {"loss": self.loss, **self._metrics()}.items()}
+        """The values over all batches since the last time; starts anew.
+
+        A metric that saw nothing, because no batch had a prediction, is left out.
+        """
+        metrics = {"loss": self.loss, **self._metrics()}
+        values = {name: metric.compute() for name, metric in metrics.items() if metric.update_called}
         self.reset()
         return values
 

@@ -20,6 +20,9 @@ PRECISIONS = (
 class TrainConfig:
     """How to train a module.
 
+    What is None by default is the task's choice where it has one (`Task.defaults`), and what
+    `Optimization` says where it has none.
+
     Args:
         max_epochs: passes over the training samples; -1 for no limit but ``max_steps``.
         max_steps: optimizer steps; -1 for no limit but ``max_epochs``.
@@ -28,9 +31,10 @@ class TrainConfig:
             registered one.
         weight_decay: as the optimizer defines it.
         scheduler: course of the learning rate: ``"none"``, ``"cosine"``, ``"linear"`` or ``"step"``.
-        warmup_steps: optimizer steps over which the learning rate first rises from 0.
+        warmup: optimizer steps over which the learning rate first rises from 0; below 1, a share of the
+            run.
         accumulate_grad_batches: batches whose gradients make one optimizer step.
-        gradient_clip: largest norm of the gradient; None for no limit.
+        gradient_clip: largest norm of the gradient; 0 for no limit.
         precision: arithmetic of the float operations, by Lightning's names (`PRECISIONS`).
         fast_dev_run: run one batch (or this many) of each split and write nothing: does it run at all?
         seed: seeds dropout and whatever else is drawn; None for 0, in a pipeline for the run's. The order of
@@ -63,11 +67,11 @@ class TrainConfig:
 
     max_epochs: int = 10
     max_steps: int = -1
-    learning_rate: float = 1e-3
-    optimizer: str = "adam"
-    weight_decay: float = 0.0
-    scheduler: str = "none"
-    warmup_steps: int = 0
+    learning_rate: float | None = None
+    optimizer: str | None = None
+    weight_decay: float | None = None
+    scheduler: str | None = None
+    warmup: float | None = None
     accumulate_grad_batches: int = 1
     gradient_clip: float | None = None
     precision: str = "32-true"
@@ -98,16 +102,15 @@ class TrainConfig:
         for name in ("accumulate_grad_batches", "num_nodes", "log_every_n_steps", "patience", "threads"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"{name} is {value!r}", "use at least 1")
-        for name in ("weight_decay", "warmup_steps", "seed", "fast_dev_run"):
+        for name in ("weight_decay", "warmup", "gradient_clip", "seed", "fast_dev_run"):
             value = getattr(self, name)
             _require(
                 value is None or 0 <= value < math.inf,
                 f"{name} is {value!r}",
                 "use a finite number, not negative",
             )
-        for name in ("learning_rate", "gradient_clip"):
-            value = getattr(self, name)
-            _require(value is None or 0 < value < math.inf, f"{name} is {value!r}", "use a number above 0")
+        rate = self.learning_rate
+        _require(rate is None or 0 < rate < math.inf, f"learning_rate is {rate!r}", "use a number above 0")
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -6,15 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from mase.runtime.tasks.base import Task
 from mase.runtime.training.batches import tensors_of
-from mase.runtime.training.config import TrainConfig
 from mase.runtime.training.preflight import name_of
 
 __all__ = ["Fingerprint", "fingerprint"]
@@ -25,23 +23,20 @@ Fingerprint = dict[str, str]
 _WITHOUT_EFFECT = {"progress", "resume", "report_to", "log_every_n_steps", "auto_requeue"}
 
 
-def fingerprint(
-    module: nn.Module, config: TrainConfig, data: pl.LightningDataModule, batch: Any, *, identity: str = ""
-) -> Fingerprint:
+def fingerprint(task: Task, batch: Any, *, identity: str = "") -> Fingerprint:
     """The fingerprint of a run that is about to start.
 
     Args:
-        module: with its initial weights.
-        config: how it is trained; settings without an effect on the weights do not count.
-        data: what it learns.
+        task: with the initial weights; settings without an effect on the weights do not count.
         batch: the first one.
         identity: what else makes the run what it is and does not show in the module's printed form.
     """
+    module, data = task.model, task.data
     state: dict[str, Any] = module.state_dict()
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     shapes = {key: f"{value.dtype}{list(value.shape)}" for key, value in tensors.items()}
     printed = re.sub(r"0x[0-9a-f]+", "0x", str(module))  # addresses differ from process to process
-    settings = {key: value for key, value in asdict(config).items() if key not in _WITHOUT_EFFECT}
+    settings = {key: value for key, value in task.settings.items() if key not in _WITHOUT_EFFECT}
     options = {key: getattr(data, key, None) for key in ("batch_size", "seed")}
     return {
         "config": _hash([json.dumps(settings, sort_keys=True)]),

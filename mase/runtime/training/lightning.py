@@ -57,7 +57,7 @@ def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder)
         default_root_dir=output_dir,
         max_epochs=config.max_epochs,
         accumulate_grad_batches=config.accumulate_grad_batches,
-        gradient_clip_val=config.gradient_clip,
+        gradient_clip_val=task.optimization.gradient_clip or None,
         log_every_n_steps=config.log_every_n_steps,
         num_sanity_val_steps=0,  # the preflight has already run the model
         plugins=cluster_plugins(auto_requeue=config.auto_requeue),

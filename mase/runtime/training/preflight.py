@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sized
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -73,7 +74,7 @@ def check(task: Task, batch: Any) -> float:
     """
     _check_weights(task.model)
     size = _size(batch)
-    probe = map_tensors(batch, lambda values: values[:_PROBE])
+    probe = map_tensors(batch, lambda values: values[:_PROBE] if _has(values, size) else values)
     modes = [(part, part.training) for part in task.modules()]
     counter = FlopCounterMode(display=False)
     try:
@@ -101,6 +102,10 @@ def _check_weights(model: nn.Module) -> None:
 
 
 def _size(batch: Any) -> int:
-    """Samples in a batch: the length of its first tensor."""
-    tensors = tensors_of(batch)
-    return max(1, len(tensors[0])) if tensors and tensors[0].ndim else 1
+    """Samples in a batch: the length that most of its tensors have."""
+    lengths = Counter(len(values) for values in tensors_of(batch) if values.ndim)
+    return max(1, lengths.most_common(1)[0][0]) if lengths else 1
+
+
+def _has(values: Tensor, size: int) -> bool:
+    return values.ndim > 0 and len(values) == size

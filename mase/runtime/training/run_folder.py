@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,8 +21,9 @@ _log = logging.getLogger(__name__)
 class RunFolder:
     """``training_ckpts/`` of an output folder: ``best.ckpt``, ``last.ckpt`` and ``run.json``.
 
-    ``run.json`` holds the fingerprint of the run that the checkpoints belong to and, once it is over, its
-    metrics. Every file is replaced atomically, so a kill at any moment leaves a folder to continue from.
+    ``run.json`` holds the fingerprint of the run that the checkpoints belong to, its settings and, once it
+    is over, its metrics. Every file is replaced atomically, so a kill at any moment leaves a folder to
+    continue from.
 
     Args:
         path: the folder.
@@ -39,7 +41,7 @@ class RunFolder:
         """The checkpoint of the last complete epoch."""
         return self.path / "last.ckpt"
 
-    def begin(self, fingerprint: Fingerprint, *, resume: bool) -> Path | None:
+    def begin(self, fingerprint: Fingerprint, settings: Mapping[str, object], *, resume: bool) -> Path | None:
         """Gets ready for a run.
 
         A run that was cut off is continued if it is the same in every aspect. Else what lies here is
@@ -48,6 +50,7 @@ class RunFolder:
 
         Args:
             fingerprint: of the run that is about to start.
+            settings: what it runs with, for who reads ``run.json``.
             resume: whether to continue at all.
 
         Returns:
@@ -65,7 +68,7 @@ class RunFolder:
         if unfinished and kept:
             why = f"another {', '.join(differing)}" if differing else "resume is off"
             _log.warning("the unfinished run in %s is not continued (%s); kept as %s", self.path, why, kept)
-        self._write({"fingerprint": fingerprint})
+        self._write({"fingerprint": fingerprint, "settings": dict(settings)})
         return None
 
     def reopen(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from mase.ir.diagnostics import MaseError
 from mase.runtime.registry import Registry
 
 __all__ = ["SCHEDULES", "Schedule", "make_scheduler", "register_schedule"]
@@ -46,13 +47,13 @@ def step(progress: float) -> float:
     return 0.1 ** min(int(progress * 3), 2)
 
 
-def make_scheduler(name: str, optimizer: Optimizer, *, warmup_steps: int, total_steps: float) -> LambdaLR:
+def make_scheduler(name: str, optimizer: Optimizer, *, warmup: float, total_steps: float) -> LambdaLR:
     """A schedule applied to an optimizer, to be advanced once every optimizer step.
 
     Args:
         name: a name from `SCHEDULES`.
         optimizer: whose learning rate to set.
-        warmup_steps: steps of a straight rise from 0 before the schedule begins.
+        warmup: steps of a straight rise from 0 before the schedule begins; below 1, a share of the run.
         total_steps: steps in the whole run, warm-up included; infinite for a run without end.
 
     Raises:
@@ -61,7 +62,7 @@ def make_scheduler(name: str, optimizer: Optimizer, *, warmup_steps: int, total_
     Example:
         >>> import torch
         >>> sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-        >>> scheduler = make_scheduler("linear", sgd, warmup_steps=2, total_steps=4)
+        >>> scheduler = make_scheduler("linear", sgd, warmup=2, total_steps=4)
         >>> rates = []
         >>> for _ in range(4):
         ...     rates += scheduler.get_last_lr()
@@ -70,6 +71,7 @@ def make_scheduler(name: str, optimizer: Optimizer, *, warmup_steps: int, total_
         [0.5, 1.0, 1.0, 0.5]
     """
     schedule = SCHEDULES[name]
+    warmup_steps = _steps(warmup, total_steps)
 
     def factor(done: int) -> float:
         if done < warmup_steps:
@@ -77,3 +79,13 @@ def make_scheduler(name: str, optimizer: Optimizer, *, warmup_steps: int, total_
         return schedule(min(1.0, (done - warmup_steps) / max(1, total_steps - warmup_steps)))
 
     return LambdaLR(optimizer, factor)
+
+
+def _steps(warmup: float, total_steps: float) -> int:
+    if warmup >= 1 or not warmup:
+        return int(warmup)
+    if math.isinf(total_steps):
+        raise MaseError.of(
+            f"warmup = {warmup:g} is a share of a run that has no end", help="give it in optimizer steps"
+        )
+    return math.ceil(warmup * total_steps)
