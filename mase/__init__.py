@@ -17,7 +17,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mase.api import decode, dumps, encode, load, loads, lower, quantize, save, trace
+from mase.api import decode, dumps, encode, interpret, load, loads, lower, quantize, save, trace
 
 if TYPE_CHECKING:
     from mase.ir.diagnostics import MaseError
@@ -38,6 +38,7 @@ __all__ = [
     "decode",
     "dumps",
     "encode",
+    "interpret",
     "load",
     "loads",
     "lower",

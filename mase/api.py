@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mase.runtime.kernels import Encoded
     from mase.runtime.kernels.base import GivenScale
 
-__all__ = ["decode", "dumps", "encode", "load", "loads", "lower", "quantize", "save", "trace"]
+__all__ = ["decode", "dumps", "encode", "interpret", "load", "loads", "lower", "quantize", "save", "trace"]
 
 
 def trace(
@@ -77,6 +77,37 @@ def lower(graph: Graph, *, source_model: nn.Module | None = None) -> fx.GraphMod
     from mase.runtime.lower import lower
 
     return lower(graph, source_model=source_model)
+
+
+def interpret(
+    graph: Graph, *args: Any, keep: Collection[str] | None = None, **kwargs: Any
+) -> Mapping[str, Tensor]:
+    """Execute a graph at level ``integer`` in exact integers, and show the value of every node.
+
+    Args:
+        graph: what the pass ``legalize-casts`` made of a quantized graph.
+        args: the model's arguments.
+        keep: names of the nodes to keep; None keeps all.
+        kwargs: arguments by keyword.
+
+    Returns:
+        Values by node name: int64 codes, floats at the boundaries.
+
+    Raises:
+        MaseError: if the graph has another level, or a value is not what its analysis proved.
+
+    Example:
+        >>> import torch, mase
+        >>> graph = mase.trace(torch.nn.Linear(2, 1, bias=False), (torch.zeros(2, 2),))
+        >>> graph.state["weight"] = torch.tensor([[0.5, 0.26]])
+        >>> formats = 'quantize{default={data_in="fixed<8,4>", weight="fixed<8,6>"}}'
+        >>> values = mase.interpret(mase.Pipeline([formats, "legalize-casts"]).run(graph), torch.ones(1, 2))
+        >>> {name: value.tolist() for name, value in values.items()}
+        {'input': [[1.0, 1.0]], 'input_codes': [[16, 16]], 'linear': [[784]], 'linear_real': [[0.765625]]}
+    """
+    from mase.runtime.integer import interpret
+
+    return interpret(graph, *args, keep=keep, **kwargs)
 
 
 def save(graph: Graph, path: str | Path) -> None:

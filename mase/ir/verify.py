@@ -10,6 +10,7 @@ from mase.ir.graph import Graph, Node
 from mase.ir.op import Level, OpError
 from mase.ir.ops.quantized import role_formats
 from mase.ir.types import ScalarType, TensorType, TupleType, Type
+from mase.ir.verify_integer import integer_faults
 
 __all__ = ["check", "levels_up_to", "verify"]
 
@@ -31,9 +32,13 @@ def verify(graph: Graph) -> list[Diagnostic]:
 
     The rules: operands come before their users and belong to the graph; an op has the operands and
     roles of its schema; roles name keys of the state; the declared type is the one that the op
-    infers; formats are calibrated; no op is above the graph's level; aliases lead to a tensor.
+    infers; formats are calibrated; no op is above the graph's level; aliases lead to a tensor; at level
+    ``integer``, no float lies between the boundaries and no value leaves its type.
     """
-    return list(_graph_rules(graph)) + [d for n in graph.nodes for d in _node_rules(n)]
+    found = list(_graph_rules(graph)) + [d for n in graph.nodes for d in _node_rules(n)]
+    if graph.level == "integer" and not found:
+        found += integer_faults(graph)
+    return found
 
 
 def check(graph: Graph) -> None:

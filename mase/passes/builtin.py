@@ -6,7 +6,16 @@ __all__ = ["BUILTIN"]
 
 BUILTIN: dict[str, tuple[str, ...]] = {
     "analyses": ("annotate-types", "cost", "plot", "profile", "report"),
-    "transforms": ("cse", "dce", "fold-batchnorm", "fuse-attention", "pack", "quantize", "remove-dropout"),
+    "transforms": (
+        "cse",
+        "dce",
+        "fold-batchnorm",
+        "fuse-attention",
+        "legalize-casts",
+        "pack",
+        "quantize",
+        "remove-dropout",
+    ),
     "workflow": ("eval", "load", "search", "train"),
 }
 """The names of the passes in each folder; ``fold-batchnorm`` lives in ``fold_batchnorm.py``."""

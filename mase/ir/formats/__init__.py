@@ -5,6 +5,7 @@ from mase.ir.formats.binary import Binary
 from mase.ir.formats.block import Block
 from mase.ir.formats.blog import BlockLog
 from mase.ir.formats.bminifloat import BlockMinifloat
+from mase.ir.formats.code import Code
 from mase.ir.formats.denorm import Denorm
 from mase.ir.formats.dtype import BOOL, F32, I64, Dtype
 from mase.ir.formats.fixed import Fixed, FixedWidth
@@ -26,6 +27,7 @@ __all__ = [
     "BlockFP",
     "BlockLog",
     "BlockMinifloat",
+    "Code",
     "Denorm",
     "Dtype",
     "Fixed",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from mase.ir.diagnostics import MaseError
 from mase.ir.graph import Graph
 from mase.passes.analyses.calibration import Split
 from mase.passes.context import Context
@@ -9,10 +12,13 @@ from mase.passes.registry import register_pass
 from mase.passes.workflow.stages import record_metrics, stage_of
 from mase.runtime.training.config import TrainConfig
 
+if TYPE_CHECKING:
+    from torch import nn
+
 __all__ = ["evaluate_graph"]
 
 
-@register_pass("eval", requires=("float", "quantized"), needs_data=True)
+@register_pass("eval", needs_data=True)
 def evaluate_graph(
     graph: Graph,
     ctx: Context,
@@ -26,6 +32,8 @@ def evaluate_graph(
 ) -> None:
     """Measure the graph in evaluation mode, with the metrics of its task.
 
+    A graph at level ``integer`` runs on the integer interpreter, which checks every value on the way.
+
     Args:
         graph: the graph; it stays as it is.
         ctx: the context of the run.
@@ -38,8 +46,21 @@ def evaluate_graph(
     """
     from mase.runtime.trainer import evaluate, load_checkpoint
 
-    module = ctx.lower(graph)
+    module = _module(graph, ctx)
+    if load is not None and graph.level == "integer":
+        raise MaseError.of(
+            "load: a checkpoint holds the weights of a graph before legalize-casts",
+            help="eval{load=...} the quantized graph, or load it before legalize-casts",
+        )
     if load is not None:
         load_checkpoint(module, load)
     config = TrainConfig(precision=precision, accelerator=accelerator, devices=devices)
     record_metrics(ctx, evaluate(module, ctx.data, split, task or ctx.task, config), stage_of(graph))
+
+
+def _module(graph: Graph, ctx: Context) -> nn.Module:
+    if graph.level != "integer":
+        return ctx.lower(graph)
+    from mase.runtime.integer import Interpreter
+
+    return Interpreter(graph)

@@ -15,6 +15,8 @@ TRAINED = "trained"
 
 def stage_of(graph: Graph) -> str:
     """``trained`` if a train pass ran on the graph since it was last quantized, else its level."""
+    if graph.level == "integer":
+        return graph.level
     ran = [step.partition("{")[0] for step in graph.header.history]
     last = next((name for name in reversed(ran) if name in ("train", "quantize", "search")), "")
     return TRAINED if last == "train" else graph.level

@@ -3,7 +3,7 @@
 One kernel a format class; a new family joins by `register_kernel` in a file of its own.
 """
 
-from mase.runtime.kernels import binary, block, dtype, fixed, integer, log, minifloat, nvfp4, ops
+from mase.runtime.kernels import binary, block, code, dtype, fixed, integer, log, minifloat, nvfp4, ops
 from mase.runtime.kernels.base import (
     Kernel,
     ScaledKernel,
@@ -24,6 +24,7 @@ __all__ = [
     "ScaledKernel",
     "binary",
     "block",
+    "code",
     "decode",
     "dtype",
     "encode",

@@ -1,6 +1,6 @@
 """How each op becomes a module or a function: one file a dialect, one rule an op."""
 
-from mase.runtime.lowering import call, conv, core, nn, norm, pool, quantized, tensor
+from mase.runtime.lowering import call, conv, core, exact, nn, norm, pool, quantized, tensor
 from mase.runtime.lowering.registry import Function, Lowered, Source, to_arguments, to_module
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "call",
     "conv",
     "core",
+    "exact",
     "nn",
     "norm",
     "pool",

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch.nn.functional as F
+from torch import Tensor
 
+from mase.ir import Op, TensorType
+from mase.ir.formats import Code
 from mase.ir.ops import pool
 from mase.runtime.lowering.registry import Function, Source, to_arguments, to_module
 
-__all__ = ["adaptive_arguments", "adaptive_pool", "window_arguments", "window_pool"]
+__all__ = ["adaptive_arguments", "adaptive_pool", "pool_of_integers", "window_arguments", "window_pool"]
 
 _WINDOWS: dict[type[Any], Callable[..., Any]] = {
     pool.MaxPool1d: F.max_pool1d,
@@ -29,7 +32,7 @@ _ADAPTIVE: dict[type[Any], Callable[..., Any]] = {
 @to_module.register(*_WINDOWS)
 def window_pool(op: pool.MaxPool | pool.AvgPool, source: Source) -> Function:
     """Max and average pools."""
-    return Function(_WINDOWS[type(op)], kwargs=to_arguments(op, source))
+    return _pool(_WINDOWS[type(op)], op, source)
 
 
 @to_arguments.register(*_WINDOWS)
@@ -45,7 +48,21 @@ def window_arguments(op: pool.MaxPool | pool.AvgPool, source: Source) -> dict[st
 @to_module.register(*_ADAPTIVE)
 def adaptive_pool(op: pool.AdaptivePool, source: Source) -> Function:
     """Adaptive pools."""
-    return Function(_ADAPTIVE[type(op)], kwargs=to_arguments(op, source))
+    return _pool(_ADAPTIVE[type(op)], op, source)
+
+
+def _pool(function: Callable[..., Any], op: Op, source: Source) -> Function:
+    arguments = to_arguments(op, source)
+    type = source.node.type
+    if isinstance(type, TensorType) and isinstance(type.format, Code):
+        return Function(pool_of_integers, kwargs=arguments | {"name": function.__name__})
+    return Function(function, kwargs=arguments)
+
+
+def pool_of_integers(x: Tensor, *, name: str, **arguments: Any) -> Tensor:
+    """A max-pool by name of integers of up to 53 bits, for which torch has none in every dimension."""
+    function: Callable[..., Tensor] = getattr(F, name)
+    return function(x.double(), **arguments).long()
 
 
 @to_arguments.register(*_ADAPTIVE)

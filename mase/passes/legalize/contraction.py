@@ -1,0 +1,174 @@
+"""Legalization of layers with weights and of matrix products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mase.ir.format import Format
+from mase.ir.formats import Fixed, Integer
+from mase.ir.graph import Node
+from mase.ir.ops import conv, exact, nn, tensor
+from mase.ir.ops.exact import Code
+from mase.ir.ops.quantized import QuantizedOp
+from mase.ir.types import TensorType
+from mase.passes.legalize.constants import codes_of, weight_codes
+from mase.passes.legalize.registry import legalize
+from mase.passes.legalize.value import FIT, Scaling, Value
+from mase.runtime.exact.requantize import shift_round
+from mase.runtime.kernels import quantize
+
+if TYPE_CHECKING:
+    from mase.passes.legalize.legalizer import Legalizer
+
+__all__ = ["Weight", "bias_codes", "contraction", "embedding", "matmul", "weight_of"]
+
+_CONVOLUTIONS: dict[type[conv.Conv], type[exact.Conv]] = {
+    conv.Conv1d: exact.Conv1d,
+    conv.Conv2d: exact.Conv2d,
+    conv.Conv3d: exact.Conv3d,
+}
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight as integers.
+
+    Args:
+        codes: the integers, int64.
+        format: the format that files pack them in.
+        scaling: their scale, for channels along dimension 0 where it is one for each.
+    """
+
+    codes: Tensor
+    format: Code
+    scaling: Scaling
+
+
+def weight_of(node: Node, legal: Legalizer, role: str = "weight") -> Weight:
+    """The weight of a quantized node as integers.
+
+    Raises:
+        MaseError: if its format is no integer, or has scales along the sum.
+    """
+    op = node.op
+    assert isinstance(op, QuantizedOp)
+    format, weight = op.formats[role], legal.old.state[node.params[role]]
+    if isinstance(format, Fixed):
+        code = Code(format.width, format.signed)
+        return Weight(codes_of(weight, format), code, Scaling.power(-format.frac))
+    if not isinstance(format, Integer):
+        what = "stays in float" if format is None else f"is {format}, which is no integer"
+        raise legal.fault(node, f"{role} {what}", f"give it a format: {role} = fixed<8>")
+    if format.group is not None or format.token or format.channel not in (None, 0, -weight.dim()):
+        raise legal.fault(
+            node,
+            f"{role} = {format} has scales that differ within a sum",
+            f"use int<{format.width}> or int<{format.width},channel=0>",
+        )
+    codes, scales = weight_codes(weight, format)
+    code = (
+        Code.holding(min(int(codes.min()), -1), int(codes.max()))
+        if format.asym
+        else Code(format.width, format.signed)
+    )
+    scaling = Scaling(tuple(scales), None if format.channel is None else 0).mapped(lambda f: f)
+    return Weight(codes, code, scaling)
+
+
+@legalize.register(nn.Linear, conv.Conv)
+def contraction(node: Node, legal: Legalizer) -> Value:
+    """Linear layers and convolutions."""
+    assert isinstance(node.op, QuantizedOp)
+    x, weight = legal.operand(node, 0), weight_of(node, legal)
+    base = node.op.float_op
+    rank = node.tensor_type.rank
+    channels = rank - 1 - (base.spatial if isinstance(base, conv.Conv) else 0)
+    roles: dict[str, tuple[Tensor, Code | None]] = {"weight": (weight.codes, weight.format)}
+    scaling = x.scaling.times(weight.scaling).along(channels)
+    if "bias" in node.params:
+        roles["bias"] = bias_codes(node, legal, scaling), None
+    if isinstance(base, conv.Conv):
+        made: Any = _CONVOLUTIONS[type(base)]
+        op = made(width=FIT, zero_point=x.zero_point, **base.attributes())
+    else:
+        op = exact.Linear(width=FIT, zero_point=x.zero_point)
+    return legal.emit(node, op, x, scaling=scaling, roles=roles)
+
+
+def bias_codes(node: Node, legal: Legalizer, scaling: Scaling) -> Tensor:
+    """The bias in units of the accumulator, rounded half to even where it is finer.
+
+    Args:
+        node: a quantized node with a bias.
+        legal: the legalizer.
+        scaling: the accumulator's.
+
+    Raises:
+        MaseError: if the bias stays in float in the integer family, whose promise is that nothing does.
+    """
+    op = node.op
+    assert isinstance(op, QuantizedOp)
+    format, bias = op.formats.get("bias"), legal.old.state[node.params["bias"]]
+    frac = scaling.frac
+    if isinstance(format, Fixed) and frac is not None:
+        codes, shift = codes_of(bias, format), format.frac - frac
+        if shift > 0:
+            legal.ctx.note(f"bias {format} is finer than the products: rounded to {frac} bits", node)
+            return shift_round(codes, min(shift, 62))
+        return codes << -shift
+    if format is None and op.family == "integer":
+        raise legal.fault(node, "bias stays in float", "leave bias out of the rules, or give it a format")
+    values = [Fraction(float(v)) for v in _values(bias, format)]
+    factors = scaling.factors if scaling.axis is not None else scaling.factors * len(values)
+    exactly = [v / f for v, f in zip(values, factors, strict=True)]
+    if any(e.denominator != 1 for e in exactly):
+        legal.ctx.note("bias is rounded to the accumulator's scale", node)
+    return torch.tensor([round(e) for e in exactly])
+
+
+def _values(bias: Tensor, format: Format | None) -> Tensor:
+    return (bias.detach() if format is None else quantize(bias.detach(), format)).double()
+
+
+@legalize.register(tensor.MatMul)
+def matmul(node: Node, legal: Legalizer) -> Value:
+    """The product of two values, as in attention."""
+    x, y = legal.operand(node, 0), legal.operand(node, 1)
+    type = node.inputs[0].type
+    terms = type.shape[-1] if isinstance(type, TensorType) else None
+    if not isinstance(terms, int):
+        other = node.inputs[1].tensor_type.shape
+        terms = other[-2 if len(other) > 1 else 0]
+    if not isinstance(terms, int):
+        raise legal.fault(
+            node, f"sums {terms} products, a number that nothing bounds", "capture with a fixed length"
+        )
+    op = exact.MatMul(width=FIT, terms=terms, zero_point=x.zero_point, other_zero_point=y.zero_point)
+    return legal.emit(node, op, x, y, scaling=x.scaling.times(y.scaling))
+
+
+@legalize.register(nn.Embedding)
+def embedding(node: Node, legal: Legalizer) -> Value:
+    """Rows of a table of codes."""
+    op, weight = node.op, weight_of(node, legal)
+    assert isinstance(op, QuantizedOp)
+    if weight.scaling.axis is not None:
+        raise legal.fault(node, "rows have scales of their own", "use a format with one scale, as int<8>")
+    if getattr(op.float_op, "max_norm", None) is not None:
+        raise legal.fault(node, "max_norm shortens rows in float", "capture it without max_norm")
+    indices = legal.plain(node.inputs[0])
+    made = legal.new.add(
+        exact.Embedding(format=weight.format),
+        indices,
+        params={"weight": legal.constants.key(node, "weight", weight.codes, weight.format)},
+        name=node.name,
+        scope=node.scope,
+        loc=node.loc,
+    )
+    interval = exact.Interval(int(weight.codes.min()), int(weight.codes.max()))
+    return legal.annotated(Value(made, weight.scaling, 0, interval))
