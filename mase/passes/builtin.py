@@ -16,7 +16,7 @@ BUILTIN: dict[str, tuple[str, ...]] = {
         "quantize",
         "remove-dropout",
     ),
-    "workflow": ("eval", "load", "search", "train"),
+    "workflow": ("eval", "export", "load", "search", "train"),
 }
 """The names of the passes in each folder; ``fold-batchnorm`` lives in ``fold_batchnorm.py``."""
 

@@ -1,0 +1,95 @@
+"""Rules that print ops as ONNX: `to_onnx` by op class, `call_to_onnx` by the name of an ATen operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mase.ir import Op
+from mase.ir.ops.moves import called_name
+from mase.ir.ops.torch import Call
+from mase.runtime.onnx.site import Site, Value
+
+__all__ = ["CallRule", "Rule", "call_to_onnx", "to_onnx", "to_onnx_quantized"]
+
+Rule = Callable[[Any, Site], Value]
+CallRule = Callable[[Site, dict[str, Any]], Value]
+
+
+class _Rules:
+    """Rules by op class; a class without one takes its base's."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._rules: dict[type[Op], Rule] = {}
+
+    def register(self, *ops: type[Op]) -> Callable[[Rule], Rule]:
+        """A decorator that makes a function the rule of op classes and their subclasses.
+
+        The function takes the op and a `Site`, and returns the name of the value that it made.
+
+        Example:
+            >>> from mase.ir import Op, register_op
+            >>> @register_op("doc.negate")
+            ... class Negate(Op):
+            ...     def infer(self, data_in):
+            ...         return data_in
+            >>> @to_onnx.register(Negate)
+            ... def negate(op: Negate, site: Site) -> str:
+            ...     return site.emit("Neg", site.input(0))
+        """
+
+        def add(rule: Rule) -> Rule:
+            self._rules.update(dict.fromkeys(ops, rule))
+            return rule
+
+        return add
+
+    def find(self, op: Op) -> Rule | None:
+        """The rule of an op, if there is one."""
+        return next((self._rules[cls] for cls in type(op).__mro__ if cls in self._rules), None)
+
+    def __call__(self, op: Op, site: Site) -> Value:
+        """Apply the rule of an op.
+
+        Raises:
+            MaseError: if it has none.
+        """
+        rule = self.find(op)
+        if rule is None:
+            raise site.error(
+                f"op {op.name} has no form in ONNX",
+                help=f"write one: @{self._name}.register({type(op).__name__})",
+            )
+        return rule(op, site)
+
+
+class _CallRules:
+    """Rules of ``torch.call`` by the bare name of what is called, such as ``unsqueeze``."""
+
+    def __init__(self) -> None:
+        self._rules: dict[str, CallRule] = {}
+
+    def register(self, *names: str) -> Callable[[CallRule], CallRule]:
+        """A decorator for a function that takes a `Site` and the call's arguments by name."""
+
+        def add(rule: CallRule) -> CallRule:
+            self._rules.update(dict.fromkeys(names, rule))
+            return rule
+
+        return add
+
+    def find(self, op: Call) -> CallRule | None:
+        """The rule for a call of an ATen operator, if there is one."""
+        return self._rules.get(called_name(op)) if op.target.startswith("aten.") else None
+
+
+to_onnx = _Rules("to_onnx")
+"""What each op becomes. In a quantized op the rule of its float op sees operands and weights that are
+quantized already, for an op quantizes its operands and its result is exact."""
+
+to_onnx_quantized = _Rules("to_onnx_quantized")
+"""Quantized forms, by float op, of those ops that compute otherwise when they are quantized: averages by a
+fixed-point ``1/n``, batch norm from its scale and shift, attention that quantizes its weights, relu."""
+
+call_to_onnx = _CallRules()

@@ -1,0 +1,103 @@
+"""Pools."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from mase.ir.ops import pool
+from mase.runtime.onnx.registry import call_to_onnx, to_onnx
+from mase.runtime.onnx.rules.conv import batched, squeezed
+from mase.runtime.onnx.site import Site, Value
+
+__all__ = ["adaptive", "adaptive_with_indices", "avg_pool", "max_pool", "windows_of"]
+
+
+@to_onnx.register(pool.MaxPool)
+def max_pool(op: pool.MaxPool, site: Site) -> str:
+    """``nn.max_pool1d`` and ``nn.max_pool2d``."""
+    x = batched(site, site.input(0), op.spatial)
+    result = site.emit(
+        "MaxPool",
+        x,
+        kernel_shape=list(op.kernel),
+        strides=list(op.stride),
+        pads=list(op.padding) * 2,
+        dilations=list(op.dilation),
+        ceil_mode=int(op.ceil_mode),
+    )
+    return squeezed(site, result, op.spatial)
+
+
+@to_onnx.register(pool.AvgPool)
+def avg_pool(op: pool.AvgPool, site: Site) -> str:
+    """``nn.avg_pool1d`` and ``nn.avg_pool2d``."""
+    x = batched(site, site.input(0), op.spatial)
+    if op.ceil_mode and op.divisor_override is not None:
+        raise site.error("an average pool with ceil_mode and divisor_override has no form in ONNX")
+    result = site.emit(
+        "AveragePool",
+        x,
+        kernel_shape=list(op.kernel),
+        strides=list(op.stride),
+        pads=list(op.padding) * 2,
+        ceil_mode=int(op.ceil_mode),
+        count_include_pad=int(op.count_include_pad or op.divisor_override is not None),
+    )
+    if op.divisor_override is not None:
+        size = 1
+        for k in op.kernel:
+            size *= k
+        result = site.emit("Mul", result, site.number(size / op.divisor_override))
+    return squeezed(site, result, op.spatial)
+
+
+@to_onnx.register(pool.AdaptivePool)
+def adaptive(op: pool.AdaptivePool, site: Site) -> str:
+    """Adaptive pools: global where one window holds all, else a sliding window, else window by window."""
+    kind = "Max" if isinstance(op, pool.AdaptiveMaxPool1d | pool.AdaptiveMaxPool2d) else "Average"
+    x = batched(site, site.input(0), op.spatial)
+    if all(size == 1 for size in op.output_size):
+        return squeezed(site, site.emit(f"Global{kind}Pool", x), op.spatial)
+    sizes = site.fixed(site.type(0).shape[-op.spatial :], "an adaptive pool")
+    wanted = [size if out is None else out for size, out in zip(sizes, op.output_size, strict=True)]
+    if all(size % out == 0 for size, out in zip(sizes, wanted, strict=True)):
+        kernel = [size // out for size, out in zip(sizes, wanted, strict=True)]
+        result = site.emit(f"{kind}Pool", x, kernel_shape=kernel, strides=kernel)
+    else:
+        result = _by_window(site, x, sizes, wanted, "ReduceMax" if kind == "Max" else "ReduceMean")
+    return squeezed(site, result, op.spatial)
+
+
+@call_to_onnx.register("adaptive_max_pool2d", "adaptive_max_pool1d")
+def adaptive_with_indices(site: Site, args: dict[str, Any]) -> Value:
+    """Adaptive max-pools as ATen has them: the values, and indices that nobody may use."""
+    cls = pool.AdaptiveMaxPool2d if len(args["output_size"]) == 2 else pool.AdaptiveMaxPool1d
+    return adaptive(cls(output_size=tuple(args["output_size"])), site), None
+
+
+def windows_of(sizes: tuple[int, ...], wanted: list[int]) -> list[list[tuple[int, int]]]:
+    """For each dimension where the windows of an adaptive pool start and end.
+
+    Example:
+        >>> windows_of((5,), [2])
+        [[(0, 3), (2, 5)]]
+    """
+    return [
+        [(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
+        for size, out in zip(sizes, wanted, strict=True)
+    ]
+
+
+def _by_window(site: Site, x: str, sizes: tuple[int, ...], wanted: list[int], reduce: str) -> str:
+    """Each window by itself, side by side; ONNX has no operator for windows of unequal sizes."""
+    axes = [i - len(sizes) for i in range(len(sizes))]
+    parts: list[str] = []
+    for window in product(*windows_of(sizes, wanted)):
+        starts, ends = zip(*window, strict=True)
+        part = site.emit("Slice", x, site.ints(*starts), site.ints(*ends), site.ints(*axes))
+        parts.append(site.emit(reduce, part, site.ints(*axes), keepdims=1))
+    for axis, count in reversed(list(zip(axes, wanted, strict=True))):
+        groups = [parts[i : i + count] for i in range(0, len(parts), count)]
+        parts = [g[0] if count == 1 else site.emit("Concat", *g, axis=axis) for g in groups]
+    return parts[0]

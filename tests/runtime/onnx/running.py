@@ -1,0 +1,68 @@
+"""Run exported models, and vectors on which every rounding is decided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+import mase
+from mase.ir import Graph
+from mase.runtime.onnx import QdqQuantizers, print_graph
+
+
+def run(model: onnx.ModelProto, feeds: dict[str, Any], optimise: bool = True) -> list[Any]:
+    """What onnxruntime computes."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    # CPUs without VNNI sum pairs of 8-bit products in 16 bits unless told not to.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    return session.run(None, feeds)
+
+
+def checked(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model that ONNX's own checker accepts."""
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def ties(*shape: int, frac: int = 4, reach: int = 300, seed: int = 0) -> torch.Tensor:
+    """Multiples of half of the last bit of ``fixed<_,frac>``, some beyond its range: half of them ties."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(-reach, reach + 1, shape, generator=generator).float() * 2.0 ** -(frac + 1)
+
+
+def float_difference(net: nn.Module, *inputs: torch.Tensor) -> float:
+    """The largest relative difference of a captured module and its float export."""
+    graph = mase.trace(net.eval(), inputs)
+    model = checked(print_graph(graph))
+    feeds = {node.name: x.numpy() for node, x in zip(graph.inputs, inputs, strict=True)}
+    with torch.no_grad():
+        expected = net(*inputs)
+    found = torch.from_numpy(run(model, feeds)[0])
+    assert found.shape == expected.shape
+    return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-6))
+
+
+def quantized(net: nn.Module, inputs: tuple[torch.Tensor, ...], options: str) -> Graph:
+    """A captured and quantized module."""
+    graph = mase.trace(net.eval(), inputs)
+    mase.Pipeline(f"quantize{{{options}}}").run(graph)
+    return graph
+
+
+def mismatches(graph: Graph, *inputs: torch.Tensor, pack: bool = False) -> tuple[int, int]:
+    """How many outputs of a QDQ export differ from the lowered module, optimised or not, and of how many."""
+    model = checked(print_graph(graph, QdqQuantizers(pack), "qdq"))
+    feeds = {node.name: x.numpy() for node, x in zip(graph.inputs, inputs, strict=True)}
+    with torch.no_grad():
+        expected = mase.lower(graph).eval()(*inputs).numpy()
+    found = [run(model, feeds, optimise)[0] for optimise in (True, False)]
+    return sum(int((f != expected).sum()) for f in found), expected.size

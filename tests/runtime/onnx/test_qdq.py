@@ -1,0 +1,237 @@
+"""QDQ exports in onnxruntime, bit for bit beside the lowered module, on vectors dense in ties."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+import mase
+from mase.ir import MaseError
+from mase.runtime.onnx import QdqQuantizers, print_graph
+from tests.runtime.onnx.running import checked, mismatches, quantized, run, ties
+
+
+class Residual(nn.Module):
+    """Convolutions, a batch norm, relus, a residual sum, pools and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.norm = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.side, self.depthwise = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=8)
+        self.pool, self.head = nn.MaxPool2d(2), nn.Linear(64, 10)
+        nn.init.normal_(self.norm.running_mean)
+        nn.init.uniform_(self.norm.running_var, 0.5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.first(x)))
+        x = torch.relu(self.depthwise(x + torch.relu(self.side(x))))
+        return self.head(torch.flatten(self.pool(x), 1))
+
+
+def mlp() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 16))
+
+
+FORMATS = {
+    "8 bits": 'default={data_in="fixed<8,4>",weight="fixed<8,6>"}',
+    "4 bits": 'default={data_in="fixed<4,2>",weight="fixed<4,3>"}',
+    "unsigned after relus": (
+        'default={data_in="ufixed<8,5>",weight="fixed<8,6>"},rules=[{op="nn.relu",skip=true},'
+        '{op="nn.max_pool2d",skip=true},{scope="first",data_in="fixed<8,4>"}]'
+    ),
+    "signed after relus": (
+        'default={data_in="fixed<8,5>",weight="fixed<8,6>"},rules=[{op="nn.relu",skip=true}]'
+    ),
+    "12 and 6 bits": 'default={data_in="fixed<12,8>",weight="fixed<6,4>"}',
+    "narrow": 'default={data_in="fixed<8,4,narrow>",weight="fixed<5,3,narrow>"}',
+    "half up weights": 'default={data_in="fixed<8,4>",weight="fixed<8,6,half_up>"}',
+    "ternary weights": 'default={data_in="fixed<8,4>",weight="ternary"}',
+    "results quantized": 'default={data_in="fixed<8,4>",weight="fixed<8,6>",data_out="fixed<8,3>"}',
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_network_is_exact(name: str) -> None:
+    graph = quantized(Residual(), (torch.randn(2, 1, 8, 8),), FORMATS[name])
+    wrong, count = mismatches(graph, ties(150, 1, 8, 8))
+    assert (wrong, count) == (0, 1500)
+
+
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("shape", [(200, 16), (50, 5, 16)])
+def test_mlp_is_exact(pack: bool, shape: tuple[int, ...]) -> None:
+    options = 'default={data_in="fixed<8,4>",weight="fixed<4,3>"}'
+    graph = quantized(mlp(), (torch.randn(2, *shape[1:]),), options)
+    wrong, count = mismatches(graph, ties(*shape), pack=pack)
+    assert wrong == 0
+    assert count >= 3200
+
+
+def test_vectors_decide_roundings() -> None:
+    graph = quantized(mlp(), (torch.randn(2, 16),), FORMATS["8 bits"])
+    other = quantized(mlp(), (torch.randn(2, 16),), FORMATS["8 bits"] + ',rounding="half_up"')
+    x = ties(200, 16)
+    with torch.no_grad():
+        results = [mase.lower(g).eval()(x) for g in (graph, other)]
+    assert (results[0] != results[1]).float().mean() > 0.01
+
+
+POOLS = {
+    "average": nn.AvgPool2d(2),
+    "average with padding": nn.AvgPool2d(3, 2, 1),
+    "average of what is there": nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+    "global": nn.AdaptiveAvgPool2d(1),
+    "unequal windows": nn.AdaptiveAvgPool2d((3, 2)),
+    "max": nn.MaxPool2d(3, 2, 1),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pools_are_exact(name: str) -> None:
+    graph = quantized(nn.Sequential(POOLS[name], nn.ReLU()), (torch.randn(2, 3, 7, 5),), FORMATS["8 bits"])
+    wrong, _ = mismatches(graph, ties(100, 3, 7, 5))
+    assert wrong == 0
+
+
+FUNCTIONS = {
+    "sub": lambda x: x - 2 * x.mT,
+    "mul": lambda x: x * x.mT,
+    "matmul": lambda x: x @ x.mT,
+    "concat": lambda x: torch.cat((x, x.mT), 1),
+    "mean": lambda x: x.mean(-1),
+    "transposed convolution": nn.ConvTranspose1d(4, 4, 3, stride=2),
+    "embedding": None,
+}
+
+
+class Of(nn.Module):
+    def __init__(self, function: object) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize("name", [n for n, f in FUNCTIONS.items() if f is not None])
+def test_ops_are_exact(name: str) -> None:
+    graph = quantized(Of(FUNCTIONS[name]), (torch.randn(2, 4, 4),), FORMATS["8 bits"])
+    wrong, count = mismatches(graph, ties(100, 4, 4))
+    assert wrong == 0
+    assert count >= 400
+
+
+def test_embedding_gathers_codes() -> None:
+    net = nn.Sequential(nn.Embedding(10, 8), nn.Linear(8, 4))
+    graph = mase.trace(net, (torch.zeros(2, 3, dtype=torch.int64),))
+    mase.Pipeline(f"quantize{{{FORMATS['8 bits']}}}").run(graph)
+    wrong, _ = mismatches(graph, torch.arange(30).reshape(10, 3) % 10)
+    assert wrong == 0
+    model = print_graph(graph, QdqQuantizers())
+    gather = next(n for n in model.graph.node if n.op_type == "Gather")
+    assert (
+        next(t for t in model.graph.initializer if t.name == gather.input[0]).data_type
+        == onnx.TensorProto.INT8
+    )
+
+
+SCALED = {
+    "per tensor": 'default={data_in="int<8>",weight="int<8>"}',
+    "per channel": 'default={data_in="int<8>",weight="int<8,channel=0>"}',
+    "asymmetric": 'default={data_in="uint<8,asym>",weight="int<8,channel=0>"}',
+    "groups": 'default={data_in="int<8>",weight="int<4,group=4>"},rules=[{op="nn.conv2d",weight="int<8>"}]',
+}
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_scaled_integers_differ_by_the_last_bit_at_most(name: str) -> None:
+    # The module sums products in float32, onnxruntime in integers: where a sum lies next to a tie the two
+    # may go different ways, and nothing else may differ.
+    net = mlp() if name == "groups" else Residual()
+    shape = (16,) if name == "groups" else (1, 8, 8)
+    graph = mase.trace(net.eval(), (torch.randn(2, *shape),))
+    data = torch.randn(64, *shape, generator=torch.Generator().manual_seed(3))
+    mase.Pipeline(f"quantize{{{SCALED[name]}}}").run(graph, data=Rows(data))
+    model = checked(print_graph(graph, QdqQuantizers(), "qdq"))
+    with torch.no_grad():
+        expected = mase.lower(graph).eval()(data)
+    for optimise in (True, False):
+        found = torch.from_numpy(run(model, {graph.inputs[0].name: data.numpy()}, optimise)[0])
+        assert (found - expected).abs().max() < 0.03 * expected.abs().max()
+
+
+def Rows(data: Tensor) -> object:  # noqa: N802 (it stands for a class)
+    """A data module whose every split is one tensor."""
+    from pytorch_lightning import LightningDataModule
+    from torch.utils.data import DataLoader, TensorDataset
+
+    class Module(LightningDataModule):
+        def train_dataloader(self) -> object:
+            return DataLoader(TensorDataset(data, torch.zeros(len(data), dtype=torch.int64)), 32)
+
+        val_dataloader = test_dataloader = train_dataloader
+
+    return Module()
+
+
+def operators(options: str) -> Counter[str]:
+    graph = quantized(Residual(), (torch.randn(2, 1, 8, 8),), options)
+    return Counter(n.op_type for n in print_graph(graph, QdqQuantizers()).graph.node)
+
+
+def test_no_relu_is_left() -> None:
+    for name in ("8 bits", "unsigned after relus", "signed after relus"):
+        assert operators(FORMATS[name])["Relu"] == 0
+
+
+def test_every_dequantizer_has_its_zero_point() -> None:
+    graph = quantized(Residual(), (torch.randn(2, 1, 8, 8),), FORMATS["8 bits"])
+    model = print_graph(graph, QdqQuantizers())
+    assert all(len(n.input) == 3 for n in model.graph.node if "quantize" in n.op_type.lower())
+    bias = {t.name: t for t in model.graph.initializer}["first.bias_quantized"]
+    assert bias.data_type == onnx.TensorProto.INT32
+
+
+def test_onnxruntime_runs_layers_in_integers() -> None:
+    graph = quantized(Residual(), (torch.randn(2, 1, 8, 8),), FORMATS["unsigned after relus"])
+    model = print_graph(graph, QdqQuantizers())
+    assert fused(model)["QLinearConv"] == 3
+
+
+def fused(model: onnx.ModelProto) -> Counter[str]:
+    """The operators that onnxruntime's optimiser makes of a model."""
+    import tempfile
+    from pathlib import Path
+
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "optimised.onnx")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.optimized_model_filepath = path
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        return Counter(n.op_type for n in onnx.load(path).graph.node)
+
+
+REFUSED = {
+    "rounds half to even": 'default={data_in="fixed<8,4>",weight="fixed<8,6>"},rounding="half_up"',
+    "which QuantizeLinear does not have": 'default={data_in="mxint<8,16>",weight="mxint<8,16>"}',
+    "taken from each tensor anew": 'default={data_in="int<8>",weight="int<8>"},scales="dynamic"',
+    "QuantizeLinear has 16 bits": 'default={data_in="fixed<20,8>",weight="fixed<8,6>"}',
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_has_no_form_is_refused_with_its_node(message: str) -> None:
+    graph = quantized(mlp(), (torch.randn(2, 16),), REFUSED[message])
+    with pytest.raises(MaseError, match=message) as caught:
+        print_graph(graph, QdqQuantizers())
+    assert "_0" in str(caught.value) or "node" in str(caught.value)
