@@ -82,6 +82,9 @@ class Op:
     quantized_roles: ClassVar[tuple[str, ...]] = ()
     """What gets a format in the quantized ops made from this one: operands, parameter roles, or numbers that
     it computes inside. Empty if none are made."""
+    off_grid: ClassVar[bool] = False
+    """Whether the results of fixed-point operands lie on no grid, so that to compute it with integers is to
+    round them to a format: by tables, integer roots and reciprocals."""
 
     @property
     def pure(self) -> bool:

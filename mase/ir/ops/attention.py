@@ -25,6 +25,7 @@ class Attention(Op):
     """
 
     quantized_roles = ("query", "key", "value", "probs")
+    off_grid = True
     dropout: float = 0.0
     causal: bool = False
     scale: float | None = None

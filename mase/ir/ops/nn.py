@@ -82,6 +82,7 @@ class Activation(Op):
     """Base of the functions of one operand that keep its shape."""
 
     quantized_roles: ClassVar[tuple[str, ...]] = ("data_in",)
+    off_grid = True
 
     def infer(self, data_in: TensorType) -> Type:
         return tensor(data_in, "data_in")
@@ -92,11 +93,14 @@ class Identity(Activation):
     """The operand itself."""
 
     quantized_roles = ()
+    off_grid = False
 
 
 @register_op("nn.relu")
 class Relu(Activation):
     """``max(x, 0)``."""
+
+    off_grid = False
 
 
 @register_op("nn.relu6")
@@ -190,6 +194,7 @@ class Softmax(Activation):
 class LogSoftmax(Activation):
     """The logarithm of `Softmax`."""
 
+    off_grid = False  # it has no integer form
     dim: int = -1
 
     def axes(self, role: str) -> Axes:

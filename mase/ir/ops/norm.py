@@ -54,8 +54,14 @@ class LayerNorm(Op):
     """Normalise over the last dimensions, as many as ``normalized_shape`` has."""
 
     quantized_roles = ("data_in", "weight", "bias")
+    off_grid = True
     normalized_shape: tuple[int, ...]
     eps: float = 1e-5
+
+    @property
+    def epsilon(self) -> float:
+        """What is added to the variance."""
+        return self.eps
 
     def infer(
         self, data_in: TensorType, *, weight: TensorType | None = None, bias: TensorType | None = None
@@ -68,8 +74,14 @@ class RmsNorm(Op):
     """Divide by the root mean square over the last dimensions; ``eps`` None is the dtype's epsilon."""
 
     quantized_roles = ("data_in", "weight")
+    off_grid = True
     normalized_shape: tuple[int, ...]
     eps: float | None = None
+
+    @property
+    def epsilon(self) -> float:
+        """What is added to the mean square; where ``eps`` does not say, the epsilon of float32."""
+        return 2.0**-23 if self.eps is None else self.eps
 
     def infer(self, data_in: TensorType, *, weight: TensorType | None = None) -> Type:
         return _trailing(data_in, self.normalized_shape)

@@ -8,17 +8,19 @@ one for its result, ``data_out``. ``mase.linear_mxint`` is made when it is first
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, fields, replace
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 from mase.ir.axes import Axes
 from mase.ir.family import families, family_of, family_title
 from mase.ir.format import Format
+from mase.ir.formats import Fixed
 from mase.ir.op import Op, OperandSchema, OpError, get_op, op_names, register_dialect, register_op
 from mase.ir.types import TensorType, Type
 
 __all__ = [
+    "Nonlinear",
     "QuantizedOp",
     "derive",
     "float_op",
@@ -28,6 +30,11 @@ __all__ = [
     "role_formats",
     "with_formats",
 ]
+
+
+Nonlinear = Literal["float", "table"]
+"""How an `Op.off_grid` op of fixed-point operands computes: in floats, or exactly in integers, by tables,
+integer roots and reciprocals (in training in floats, then rounded)."""
 
 
 class QuantizedOp(Op):
@@ -42,6 +49,8 @@ class QuantizedOp(Op):
     """What has a format: operands, parameter roles, and numbers that the op computes inside."""
     data_out: Format | None
     """The format of the result; None where it stays as it was computed."""
+    nonlinear: Nonlinear = "float"
+    """An attribute of `off_grid` ops in the integer family, ``float`` of all others."""
 
     @property
     def float_op(self) -> Op:
@@ -82,9 +91,48 @@ class QuantizedOp(Op):
         text = ", ".join(f"{role} = {f}" for role, f in given.items())
         return f"{text}: the family is {family}, as in {_name(cls.base, family)}"
 
+    @classmethod
+    def tableless(cls, formats: Mapping[str, Format | None], absent: Collection[str] = ()) -> str | None:
+        """Why an op with these formats has no integer form, None if ``nonlinear = "table"`` will do.
+
+        Args:
+            formats: by role, ``data_out`` included.
+            absent: roles that need no format, since the op has no such operand.
+        """
+        if not cls.has_tables():
+            return f"{_name(cls.base, cls.family)} has no integer form of its own"
+        # What attention gives is a sum of products, exact as it is.
+        needed = [role for role in cls.roles if role not in absent]
+        needed += [] if "probs" in cls.roles else ["data_out"]
+        missing = [role for role in needed if not isinstance(formats.get(role), Fixed)]
+        if missing:
+            return f'nonlinear = "table" needs fixed<W,F> for {", ".join(missing)}'
+        return None
+
+    @classmethod
+    def has_tables(cls) -> bool:
+        """Whether the op has the attribute `nonlinear`."""
+        return cls.family == "integer" and cls.base.off_grid
+
+    def _check_tables(self, *operands: Any, **roles: Any) -> None:
+        if self.nonlinear not in get_args(Nonlinear):
+            raise OpError(f"nonlinear: expected one of {', '.join(get_args(Nonlinear))}")
+        if self.nonlinear == "float":
+            return
+        given = {*self.base.schema().operands[: len(operands)], *roles, "probs"}
+        absent = {role for role in self.roles if role not in given}
+        if wrong := self.tableless(self.formats | {"data_out": self.data_out}, absent):
+            raise OpError(wrong)
+        mask = operands[3] if "probs" in self.roles and len(operands) > 3 else None
+        if mask is not None and str(mask.format) != "bool":
+            raise OpError(
+                f'mask: nonlinear = "table" needs one of bool, which says what to keep; found {mask}'
+            )
+
     def infer(self, *operands: Any, **roles: Any) -> Type:
         if wrong := self.misfit(self.formats):
             raise OpError(wrong)
+        self._check_tables(*operands, **roles)
         for role in roles.keys() & set(self.scale_roles()):
             scale = roles.pop(role)
             if not isinstance(scale, TensorType) or scale.rank > 1:
@@ -106,12 +154,14 @@ def derive(base: type[Op], family: str) -> type[QuantizedOp]:
     inherited = {f.name: hints[f.name] for f in fields(base)}  # type: ignore[arg-type]
     defaults = {f.name: f.default for f in fields(base) if f.default is not MISSING}  # type: ignore[arg-type]
     formats = (*base.quantized_roles, "data_out")
+    options: dict[str, Any] = {"nonlinear": Nonlinear} if family == "integer" and base.off_grid else {}
     namespace: dict[str, Any] = {
         "__module__": __name__,
         "__doc__": f"``{base.name}`` of operands quantized to the {family} family.",
-        "__annotations__": {**inherited, **dict.fromkeys(formats, Format | None)},
+        "__annotations__": {**inherited, **dict.fromkeys(formats, Format | None), **options},
         **defaults,
         **dict.fromkeys(formats),
+        **dict.fromkeys(options, "float"),
         "base": base,
         "family": family,
         "roles": base.quantized_roles,
@@ -148,12 +198,13 @@ def quantized_op(base: type[Op], family: str = "integer") -> type[QuantizedOp] |
     return found if issubclass(found, QuantizedOp) else None
 
 
-def with_formats(op: Op, formats: Mapping[str, Format | None]) -> QuantizedOp:
+def with_formats(op: Op, formats: Mapping[str, Format | None], nonlinear: Nonlinear = "float") -> QuantizedOp:
     """The quantized op of a float op, in the family that the formats say.
 
     Args:
         op: a float op, or a quantized one whose formats are replaced.
         formats: by role, ``data_out`` included; what is absent stays in float.
+        nonlinear: how an op whose results lie on no grid computes; of no matter to others.
 
     Raises:
         ValueError: if nothing of the op can be quantized.
@@ -169,7 +220,9 @@ def with_formats(op: Op, formats: Mapping[str, Format | None]) -> QuantizedOp:
     made = quantized_op(type(source), family_of({r: f for r, f in formats.items() if r in roles}))
     if made is None:
         raise ValueError(f"{source.name} has no quantized form")
-    known = {role: f for role, f in formats.items() if role in (*roles, "data_out")}
+    known: dict[str, Any] = {role: f for role, f in formats.items() if role in (*roles, "data_out")}
+    if made.has_tables():
+        known["nonlinear"] = nonlinear
     return made(**source.attributes(), **known)
 
 

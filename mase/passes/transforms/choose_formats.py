@@ -19,6 +19,7 @@ from mase.passes.analyses.sketch import Sketch, sketch
 from mase.passes.analyses.statistics import Statistics
 from mase.passes.context import Context
 from mase.passes.transforms.choose_scales import least_error_scale, scale_of_range
+from mase.passes.transforms.nonlinear import function_range
 from mase.passes.transforms.quantize_rules import float_op
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ class Chooser:
         self._sketches: dict[str, Sketch] | None = None
 
     def complete(
-        self, node: Node, made: type[QuantizedOp], formats: Mapping[str, Format | None]
+        self,
+        node: Node,
+        made: type[QuantizedOp],
+        formats: Mapping[str, Format | None],
+        *,
+        by_table: bool = False,
     ) -> dict[str, Format | None]:
         """The formats of a node with every free parameter chosen.
 
@@ -64,6 +70,8 @@ class Chooser:
             node: the node, still in float.
             made: the quantized op that it is to become.
             formats: by role; absent and None leave an operand in float.
+            by_table: whether the result of a function of one number takes the function's range, and not
+                what was seen.
 
         Raises:
             MaseError: if statistics are needed and neither they nor data are at hand, or a weight
@@ -73,7 +81,8 @@ class Chooser:
         done = dict.fromkeys(made.roles) | {r: f for r, f in formats.items() if r in known}
         for role, format in done.items():
             if isinstance(format, Uncalibrated):
-                done[role] = self._fit(node, role, format)
+                whole = function_range(float_op(node.op), done) if by_table and role == "data_out" else None
+                done[role] = format.fit(*whole) if whole else self._fit(node, role, format)
         if "bias" in done and "bias" not in formats and self._adds_bias(node):
             done["bias"] = self._bias(node, done)
         return done

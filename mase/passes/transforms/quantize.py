@@ -12,7 +12,7 @@ from mase.ir.graph import Graph, Node
 from mase.ir.keyed import formats_by_role
 from mase.ir.ops import core, nn
 from mase.ir.ops.moves import is_view
-from mase.ir.ops.quantized import QuantizedOp, quantized_op, role_formats, with_formats
+from mase.ir.ops.quantized import Nonlinear, QuantizedOp, quantized_op, role_formats, with_formats
 from mase.passes.analyses.calibration import Split
 from mase.passes.analyses.not_quantized import NotQuantized
 from mase.passes.context import Context
@@ -20,6 +20,7 @@ from mase.passes.registry import register_pass
 from mase.passes.transforms.choose_formats import Calibrate, Chooser
 from mase.passes.transforms.choose_scales import Scales, drop_scales, give_scale, scaled_roles
 from mase.passes.transforms.left_in_float import obstacle, reservation, tables
+from mase.passes.transforms.nonlinear import check_tables, with_results
 from mase.passes.transforms.quantize_rules import Rule, float_op, known_roles, parse_rule, spread
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Quantize:
             weights inside of attention; as wide as ``query``); ``weight``; ``bias`` (in fixed point 32
             bits at the scale of the products, else float, unless given); ``data_out``.
         rules: tables that select nodes by ``op`` (``nn.conv2d``), ``scope`` (a glob), ``regex`` (over
-            scopes and names) or ``node`` (a glob over names), and give formats by role or ``skip = true``.
+            scopes and names) or ``node`` (a glob over names), and give formats by role, ``nonlinear`` or
+            ``skip = true``.
         calibrate: ``range`` for the largest range without overflow, ``mse`` for the least squared error.
         batches: how many batches to take statistics from where they are absent.
         split: the part of the data to take them from.
@@ -58,6 +60,10 @@ class Quantize:
             kept in the state; ``dynamic`` anew from each tensor; ``learned`` as static, then trained.
             Formats with a ``channel``, ``group`` or ``token`` are always dynamic.
         rounding: how every quantizer of the graph rounds; by default each as its format says.
+        nonlinear: how softmax, activations, layer and RMS norm, and attention compute in fixed point:
+            ``float``, or ``table`` in integers alone, for ``legalize-casts``. Their results then have a
+            format (``data_out``), by default as wide as the operand: up to 1 for weights, over the
+            function's range for activations, by statistics for norms.
 
     Raises:
         MaseError: for a bad rule or format, a weight that is not finite, or absent statistics.
@@ -70,6 +76,7 @@ class Quantize:
     split: Split = "train"
     scales: Scales = "static"
     rounding: Rounding | None = None
+    nonlinear: Nonlinear = "float"
 
     def __post_init__(self) -> None:
         # Before anything runs, so that a slip in a rule costs no time.
@@ -84,7 +91,7 @@ class Quantize:
             if float_op(node.op).quantized_roles:
                 _check_finite(node)
         chooser = Chooser(graph, ctx, self.calibrate, self.batches, self.split)
-        planner = _Planner(base, rules, self.rounding, chooser, tables(graph))
+        planner = _Planner(base, rules, self.rounding, self.nonlinear, chooser, tables(graph))
         plans: list[tuple[Node, QuantizedOp]] = []
         for node in graph.nodes:
             plan = planner.plan(node)
@@ -138,6 +145,7 @@ class _Planner:
     base: Formats
     rules: list[Rule]
     rounding: Rounding | None
+    nonlinear: Nonlinear
     chooser: Chooser
     tables: set[str]
 
@@ -160,17 +168,23 @@ class _Planner:
         return self._quantized(node, matching)
 
     def _quantized(self, node: Node, matching: list[Rule]) -> QuantizedOp | str:
-        asked = dict(role_formats(node.op)) if isinstance(node.op, QuantizedOp) else dict(self.base)
+        asked, nonlinear = dict(self.base), self.nonlinear
+        if isinstance(node.op, QuantizedOp):
+            asked, nonlinear = dict(role_formats(node.op)), node.op.nonlinear
         for rule in matching:
             asked |= rule.formats
+            nonlinear = rule.nonlinear or nonlinear
         made = quantized_op(type(float_op(node.op)))
         assert made is not None
-        asked = {
-            r: _rounded(f, self.rounding) for r, f in spread(asked).items() if r in (*made.roles, "data_out")
-        }
+        by_table = nonlinear == "table" and made.has_tables()
+        full = with_results(node, spread(asked), asked) if by_table else spread(asked)
+        asked = {r: _rounded(f, self.rounding) for r, f in full.items() if r in (*made.roles, "data_out")}
         if not any(asked.get(role) for role in made.roles if role != "bias"):
             return "its formats are all float"
-        return with_formats(node.op, self.chooser.complete(node, made, asked))
+        op = with_formats(node.op, self.chooser.complete(node, made, asked, by_table=by_table), nonlinear)
+        if by_table:
+            check_tables(node, op)
+        return op
 
 
 def _check_finite(node: Node) -> None:

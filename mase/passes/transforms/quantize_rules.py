@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, get_args
 
 from mase.ir.diagnostics import UsageError, did_you_mean
 from mase.ir.format import Format
 from mase.ir.formats import Fixed, FixedWidth
 from mase.ir.graph import Graph, Node
 from mase.ir.keyed import formats_by_role
-from mase.ir.ops.quantized import float_op, quantizable_ops
+from mase.ir.ops.quantized import Nonlinear, float_op, quantizable_ops
 
 __all__ = ["Rule", "float_op", "known_roles", "parse_rule", "spread"]
 
@@ -32,6 +32,7 @@ class Rule:
         node: a glob over node names.
         skip: leave the nodes in float.
         formats: by role; None leaves that operand in float.
+        nonlinear: as the option of `quantize`; None leaves it as it is.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Rule:
     node: str | None = None
     skip: bool = False
     formats: Mapping[str, Format | None] = field(default_factory=dict[str, "Format | None"])
+    nonlinear: Nonlinear | None = None
 
     def matches(self, node: Node) -> bool:
         """Whether every selector of the rule fits the node."""
@@ -106,8 +108,8 @@ def parse_rule(table: Mapping[str, Any]) -> Rule:
     """Read a rule.
 
     Args:
-        table: selectors (``op``, ``scope``, ``regex``, ``node``), ``skip``, and formats by role as
-            short texts or in the keyed style, the latter also under ``config``.
+        table: selectors (``op``, ``scope``, ``regex``, ``node``), ``skip``, ``nonlinear``, and formats by
+            role as short texts or in the keyed style, the latter also under ``config``.
 
     Raises:
         MaseError: for an unknown key, a bad format or a bad regular expression.
@@ -129,11 +131,15 @@ def parse_rule(table: Mapping[str, Any]) -> Rule:
             raise UsageError.of(f"rule {{{text}}}: expected a string for {key}, found {value!r}")
     if not isinstance(skip, bool):
         raise UsageError.of(f"rule {{{text}}}: expected true or false for skip, found {skip!r}")
+    nonlinear = table.get("nonlinear")
+    if nonlinear not in (None, *get_args(Nonlinear)):
+        raise UsageError.of(f"rule {{{text}}}: expected float or table for nonlinear, found {nonlinear!r}")
     if "regex" in selectors:
         _check_regex(selectors["regex"])
-    config = {k: v for k, v in table.items() if k not in (*_SELECTORS, "skip", "config")}
+    config = {k: v for k, v in table.items() if k not in (*_SELECTORS, "skip", "nonlinear", "config")}
     config |= table.get("config", {})
-    return Rule(text, **selectors, skip=skip, formats=formats_by_role(config, known_roles()))
+    formats = formats_by_role(config, known_roles())
+    return Rule(text, **selectors, skip=skip, formats=formats, nonlinear=nonlinear)
 
 
 def _check_regex(text: str) -> None:

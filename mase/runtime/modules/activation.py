@@ -1,15 +1,21 @@
-"""Activations, computed in float from a quantized operand; and relu, which is exact."""
+"""Activations, computed from a quantized operand in float or by tables; and relu, which is exact."""
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Any, cast
+
+from torch import Tensor, nn
 
 from mase.ir import Op
 from mase.ir.ops import nn as nn_ops
+from mase.runtime.exact.softmax import Softmax as ExactSoftmax
+from mase.runtime.exact.softmax import softmax
+from mase.runtime.exact.tables import look_up, table_of
+from mase.runtime.modules.codes import codes_of, computes_integers, fixed, real, where_nan
 from mase.runtime.modules.elementwise import Unary
 from mase.runtime.modules.factory import arithmetic
 
-__all__ = ["Activation", "Relu"]
+__all__ = ["Activation", "Relu", "Softmax"]
 
 _MODULES: dict[type[Op], type[nn.Module]] = {
     nn_ops.Relu6: nn.ReLU6,
@@ -25,7 +31,6 @@ _MODULES: dict[type[Op], type[nn.Module]] = {
     nn_ops.Sigmoid: nn.Sigmoid,
     nn_ops.Softplus: nn.Softplus,
     nn_ops.Softsign: nn.Softsign,
-    nn_ops.Softmax: nn.Softmax,
     nn_ops.LogSoftmax: nn.LogSoftmax,
 }
 
@@ -39,6 +44,36 @@ class Activation(Unary):
     """A function whose results are no numbers of its operand's format."""
 
     exact = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The result for one tensor."""
+        if not computes_integers(self, input):
+            return super().forward(input)
+        source, out = fixed(self, "data_in"), fixed(self, "data_out")
+        found = self.integers(codes_of(input, source))
+        return where_nan(input, real(self, found, out.frac, 2**out.width, input), self.rows())
+
+    def integers(self, codes: Tensor) -> Tensor:
+        """The result's codes for those of the operand."""
+        source, out = fixed(self, "data_in"), fixed(self, "data_out")
+        table = table_of(self.mase_op.float_op, source, out).to(codes.device)
+        return look_up(codes, table, source.code_min)
+
+    def rows(self) -> tuple[int, ...]:
+        """The dimensions whose numbers decide together."""
+        return ()
+
+
+@arithmetic(nn_ops.Softmax, nn.Softmax)
+class Softmax(Activation):
+    """Weights that sum to one along ``dim``."""
+
+    def integers(self, codes: Tensor) -> Tensor:
+        parameters = ExactSoftmax.of(fixed(self, "data_in").step, fixed(self, "data_out"))
+        return softmax(codes, parameters, self.rows()[0])
+
+    def rows(self) -> tuple[int, ...]:
+        return (cast(Any, self).dim,)
 
 
 for _op, _module in _MODULES.items():

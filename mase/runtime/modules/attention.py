@@ -10,9 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mase.ir import MaseError
 from mase.ir.ops import attention
+from mase.runtime.exact.softmax import Softmax, softmax
 from mase.runtime.modules.base import QuantizedModule
+from mase.runtime.modules.codes import codes_of, computes_integers, fixed, real, where_nan
 from mase.runtime.modules.factory import arithmetic
+from mase.runtime.modules.grid import Grid, require_exact
 
 __all__ = ["Attention", "QuantizedAttention"]
 
@@ -61,22 +65,64 @@ class QuantizedAttention(QuantizedModule):
     """Attention of quantized queries, keys and values.
 
     With a format for ``probs``, the weights are quantized before they multiply the values, and the
-    steps are computed one by one; without, they stay inside of torch's own function.
+    steps are computed one by one; without, they stay inside of torch's own function. By tables the scores
+    are exact sums of products, whose scale the softmax takes in, and the result is one again.
     """
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
         """The result for operands shaped as for `Attention`."""
+        if computes_integers(self, query):
+            return self._integers(query, key, value, mask)
         compute = super().forward if self.formats["probs"] is None else self._steps
         operands = {"query": query, "key": key, "value": value}
         return self.evaluate(None, partial(compute, mask=mask), operands)
 
+    def _integers(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        key, value = self._shared(query, key, value)
+        operands = {"query": query, "key": key, "value": value}
+        q, k, v = (codes_of(x, fixed(self, role)).double() for role, x in operands.items())
+        self._require_exact(q.shape[-1], v.shape[-2])
+        weights = fixed(self, "probs")
+        step = fixed(self, "query").step * fixed(self, "key").step * self._scale(query)
+        scores = (q @ k.transpose(-2, -1)).long()
+        probs = softmax(scores, Softmax.of(step, weights), keep=self._keep(q, k, mask))
+        frac = weights.frac + fixed(self, "value").frac
+        result = real(self, (probs.double() @ v).long(), frac, 2**53, query)
+        unknown = (key.isnan() | value.isnan()).any((-2, -1), keepdim=True)  # to whoever may attend to it
+        return where_nan(query, result.masked_fill(unknown, torch.nan), (-1,))
+
+    def _require_exact(self, features: int, length: int) -> None:
+        """Float64 multiplies the matrices, if it holds their sums of products."""
+        q, k, v, p = (cast(Grid, self.grid(role)) for role in ("query", "key", "value", "probs"))
+        require_exact(self.op_class.name, q.times(k).sum_of(features), p.times(v).sum_of(length))
+
+    def _keep(self, query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor | None:
+        """Which positions each attends to, None if to all."""
+        if mask is not None and mask.dtype is not torch.bool:
+            raise MaseError.of(
+                f"attention by tables takes a mask of bool, found {mask.dtype}",
+                help="say which positions to keep: mask > threshold",
+            )
+        if not cast(Any, self).causal:
+            return mask
+        shape = (query.shape[-2], key.shape[-2])
+        earlier = torch.ones(shape, dtype=torch.bool, device=query.device).tril()
+        return earlier if mask is None else earlier & mask
+
+    def _scale(self, query: Tensor) -> float:
+        scale = cast(Any, self).scale
+        return 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+
+    def _shared(self, query: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Keys and values, each for as many query heads as it serves."""
+        if not cast(Any, self).grouped:
+            return tensors
+        return tuple(t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in tensors)
+
     def _steps(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         own = cast(Any, self)
-        if own.grouped:
-            shared = query.shape[-3] // key.shape[-3]
-            key, value = (t.repeat_interleave(shared, -3) for t in (key, value))
-        scale = 1 / math.sqrt(query.shape[-1]) if own.scale is None else own.scale
-        scores = query @ key.transpose(-2, -1) * scale
+        key, value = self._shared(query, key, value)
+        scores = query @ key.transpose(-2, -1) * self._scale(query)
         if own.causal:
             earlier = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
             scores = scores.masked_fill(~earlier, -torch.inf)

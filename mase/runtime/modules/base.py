@@ -19,7 +19,7 @@ from mase.ir import Format, MaseError
 from mase.ir.axes import Axes
 from mase.ir.formats import Integer
 from mase.ir.keyed import formats_by_role
-from mase.ir.ops.quantized import QuantizedOp
+from mase.ir.ops.quantized import Nonlinear, QuantizedOp
 from mase.runtime.kernels import Scale, fake_quantize
 from mase.runtime.modules.grid import Grid
 from mase.runtime.modules.rows import along
@@ -35,7 +35,8 @@ class QuantizedModule(nn.Module):
         args: the arguments of the float module that this one is made from.
         config: the formats by role, such as ``{"data_in": "fixed<8,4>", "weight": "fixed<8,6>"}`` or
             ``{"data_in_width": 8, "data_in_frac_width": 4}``; a role without a format stays in float,
-            and all of them do with ``{"bypass": True}``. ``data_out`` is the result.
+            and all of them do with ``{"bypass": True}``. ``data_out`` is the result. Functions and norms of
+            the integer family take ``{"nonlinear": "table"}``: in eval mode they then compute in integers.
         kwargs: the keyword arguments of the float module.
 
     Raises:
@@ -47,6 +48,8 @@ class QuantizedModule(nn.Module):
     """The format of each role; None where the operand stays in float."""
     data_out: Format | None
     """The format of the result; None where it stays as it was computed."""
+    nonlinear: Nonlinear
+    """Whether an op whose results lie on no grid computes in floats or by tables, in eval mode."""
     wide: bool
     """Whether a result that needs float64 stays one in eval mode. Otherwise it is rounded to the type
     of the input, which hides bits from a further quantizer."""
@@ -56,8 +59,11 @@ class QuantizedModule(nn.Module):
     def __init__(self, *args: Any, config: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         roles = (*self.op_class.roles, "data_out")
+        config = dict(config or {})
+        self.nonlinear = config.pop("nonlinear", "float")
         found = dict.fromkeys(roles) | formats_by_role(config, roles, self.op_class.family)
         _check_formats(self.op_class, found)
+        _check_nonlinear(self, found)
         self.data_out = found.pop("data_out")
         self.formats = found
         self._axes = self._axes_of_rows()
@@ -75,12 +81,15 @@ class QuantizedModule(nn.Module):
     @property
     def mase_op(self) -> QuantizedOp:
         """The IR op that this module is, with its attributes and formats."""
-        formats: Any = self.formats | {"data_out": self.data_out}
-        return self.op_class(**self.op_attributes(), **formats)
+        more: Any = self.formats | {"data_out": self.data_out}
+        if self.op_class.has_tables():
+            more["nonlinear"] = self.nonlinear
+        return self.op_class(**self.op_attributes(), **more)
 
     def extra_repr(self) -> str:
         formats = self.formats | {"data_out": self.data_out}
         texts = [f"{role}={format}" for role, format in formats.items() if format is not None]
+        texts += ["nonlinear=table"] if self.nonlinear == "table" else []
         return ", ".join([t for t in (super().extra_repr(), *texts) if t])
 
     # -- evaluation -------------------------------------------------------------------------
@@ -91,6 +100,11 @@ class QuantizedModule(nn.Module):
         An operand that comes as float64 from a `wide` producer does not make this module wide.
         """
         self._result = dtype
+
+    @property
+    def result_type(self) -> torch.dtype | None:
+        """What `returns` said."""
+        return self._result
 
     def grid(self, role: str) -> Grid | None:
         """The fixed-point numbers of a role, None if its format is another."""
@@ -196,3 +210,15 @@ def _check_formats(op: type[QuantizedOp], formats: Mapping[str, Format | None]) 
             )
     if wrong := op.misfit({role: formats[role] for role in op.roles}):
         raise MaseError.of(f"config: {wrong}", help="take the class of that family")
+
+
+def _check_nonlinear(module: QuantizedModule, formats: Mapping[str, Format | None]) -> None:
+    if module.nonlinear == "float":
+        return
+    if module.nonlinear != "table":
+        raise MaseError.of(f"config: expected nonlinear = float or table, found {module.nonlinear!r}")
+    parameters = {name for name, _ in module.named_parameters(recurse=False)}
+    operands = {*module.op_class.base.schema().operands, "probs"}
+    absent = {role for role in module.op_class.roles if role not in parameters | operands}
+    if wrong := module.op_class.tableless(formats, absent):
+        raise MaseError.of(f"config: {wrong}")

@@ -1,18 +1,21 @@
-"""Norms that compute their statistics in float from quantized operands; batch norm is in `norm`."""
+"""Norms that compute their statistics from quantized operands; batch norm is in `norm`."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+import math
+from typing import Any, ClassVar, Literal, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm  # pyright: ignore[reportPrivateUsage]
 
 from mase.ir.ops import norm
+from mase.runtime.exact.norms import Norm, normalize
 from mase.runtime.modules.base import QuantizedModule
+from mase.runtime.modules.codes import codes_of, computes_integers, fixed, real, where_nan
 from mase.runtime.modules.factory import arithmetic
 
-__all__ = ["GroupNorm", "InstanceNorm", "LayerNorm", "Normalization", "RmsNorm"]
+__all__ = ["GroupNorm", "InstanceNorm", "LayerNorm", "Normalization", "RmsNorm", "TrailingNorm"]
 
 
 class Normalization(QuantizedModule):
@@ -28,9 +31,41 @@ class Normalization(QuantizedModule):
         return self.evaluate(None, self.normalize, {"data_in": input, **weights})
 
 
+class TrailingNorm(Normalization):
+    """A norm over the last dimensions, in floats or in integers."""
+
+    centered: ClassVar[bool]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised input."""
+        if not computes_integers(self, input):
+            return super().forward(input)
+        own = cast(Any, self)
+        dims = tuple(range(-len(own.normalized_shape), 0))
+        roles = {"weight": own.weight, "bias": getattr(own, "bias", None)}
+        given = {role: codes_of(t, fixed(self, role)) for role, t in roles.items() if t is not None}
+        weight, bias = given.get("weight"), given.get("bias")
+        result = normalize(codes_of(input, fixed(self, "data_in")), weight, bias, self._record(*given), dims)
+        out = fixed(self, "data_out")
+        return where_nan(input, real(self, result, out.frac, 2**out.width, input), dims)
+
+    def _record(self, *roles: str) -> Norm:
+        own = cast(Any, self)
+        return Norm.of(
+            fixed(self, "data_in"),
+            fixed(self, "data_out"),
+            count=math.prod(own.normalized_shape),
+            eps=own.mase_op.float_op.epsilon,
+            centered=self.centered,
+            **{role: fixed(self, role) for role in roles},
+        )
+
+
 @arithmetic(norm.LayerNorm, nn.LayerNorm)
-class LayerNorm(Normalization):
+class LayerNorm(TrailingNorm):
     """Over the last dimensions."""
+
+    centered = True
 
     def normalize(self, x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
         own = cast(Any, self)
@@ -38,8 +73,10 @@ class LayerNorm(Normalization):
 
 
 @arithmetic(norm.RmsNorm, nn.RMSNorm)
-class RmsNorm(Normalization):
+class RmsNorm(TrailingNorm):
     """By the root mean square of the last dimensions."""
+
+    centered = False
 
     def normalize(self, x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
         own = cast(Any, self)

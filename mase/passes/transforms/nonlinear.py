@@ -1,0 +1,91 @@
+"""The formats that ops need in order to compute by tables: those of their results, and of norms' biases."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from mase.ir.diagnostics import MaseError
+from mase.ir.format import Format
+from mase.ir.formats import Fixed, FixedWidth
+from mase.ir.graph import Node
+from mase.ir.op import Op, OpError
+from mase.ir.ops import attention, nn, norm
+from mase.ir.ops.quantized import QuantizedOp, float_op
+
+__all__ = ["check_tables", "function_range", "with_results"]
+
+_BIAS_WIDTH = 16
+
+
+def with_results(
+    node: Node, formats: Mapping[str, Format | None], given: Collection[str]
+) -> dict[str, Format | None]:
+    """What is asked of a node that is to compute by tables.
+
+    Where nothing else is said the result is as wide as the operand, the weights of a softmax are unsigned
+    numbers up to 1, and the bias of a norm has 16 bits.
+
+    Args:
+        node: a node whose op is `off_grid`.
+        formats: by role.
+        given: the roles whose formats somebody said.
+    """
+    op, first = float_op(node.op), formats.get("data_in")
+    found: dict[str, Format | None] = {}
+    if isinstance(op, attention.Attention):
+        found["probs"] = _weights(formats.get("query"))
+    elif isinstance(op, nn.Softmax):
+        found["data_out"] = _weights(first)
+    elif isinstance(first, Fixed | FixedWidth):
+        found["data_out"] = FixedWidth(first.width, rounding=first.rounding)
+        if isinstance(op, norm.LayerNorm) and "bias" in node.params:
+            found["bias"] = FixedWidth(_BIAS_WIDTH, rounding=first.rounding)
+    return dict(formats) | {role: format for role, format in found.items() if role not in given}
+
+
+def _weights(like: Format | None) -> Format | None:
+    if not isinstance(like, Fixed | FixedWidth):
+        return like
+    return Fixed(like.width, like.width, signed=False, rounding=like.rounding)
+
+
+def function_range(op: Op, formats: Mapping[str, Format | None]) -> tuple[float, float] | None:
+    """The range of the results of a function of one number, None of any other op.
+
+    Args:
+        op: the float op.
+        formats: that of ``data_in`` is complete.
+    """
+    from mase.runtime.exact.scalars import has_table
+    from mase.runtime.exact.tables import MAX_TABLE_BITS, value_range
+
+    source = formats.get("data_in")
+    if not isinstance(source, Fixed) or source.width > MAX_TABLE_BITS or not has_table(op):
+        return None
+    return value_range(op, source)
+
+
+def check_tables(node: Node, op: QuantizedOp) -> None:
+    """Whether integers can compute a node as asked.
+
+    Raises:
+        MaseError: if a format is missing or too wide, or a mask holds floats, with the remedy.
+    """
+    from mase.runtime.exact.scalars import has_table
+    from mase.runtime.exact.tables import MAX_TABLE_BITS
+
+    wrong, source = op.tableless(op.formats) if not op.has_tables() else None, op.formats.get("data_in")
+    if isinstance(source, Fixed) and has_table(op.float_op) and source.width > MAX_TABLE_BITS:
+        wrong = f"a table of {source} has 2**{source.width} entries"
+    try:
+        roles = {role: node.graph.state.entry(key).type for role, key in node.params.items()}
+        op.infer(*(operand.type for operand in node.inputs), **roles)
+    except OpError as error:
+        wrong = str(error)
+    if wrong is not None:
+        raise MaseError.of(
+            wrong,
+            node=node.name,
+            source=node.loc,
+            help='say formats of at most 16 bits in a rule for the node, or nonlinear = "float" there',
+        )
