@@ -11,14 +11,24 @@ from __future__ import annotations
 import argparse
 
 import torch
-from architectures import huggingface
+from architectures import huggingface, vision
 from architectures.base import Architecture
+from architectures.libraries import library
 from architectures.verdict import PROPERTIES, Verdict, judge
 
 
 def everything() -> list[Architecture]:
+    library("torchvision")  # first, as transformers imports it
     h = huggingface
-    return [*h.encoders(), *h.images(), *h.language(), *h.pairs(), *h.decoding()]
+    return [
+        *h.encoders(),
+        *h.images(),
+        *h.language(),
+        *h.pairs(),
+        *h.decoding(),
+        *vision.torchvision(),
+        *vision.timm(),
+    ]
 
 
 def line(verdict: Verdict) -> str:

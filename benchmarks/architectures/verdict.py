@@ -186,7 +186,9 @@ def _trained(module: nn.Module, arguments: Mapping[str, Any]) -> tuple[dict[str,
     module = copy.deepcopy(module).train()
     torch.manual_seed(3)
     leaves, _ = flatten(module(**copy.deepcopy(dict(arguments))))
-    losses = [x.double().square().mean() for x in leaves if isinstance(x, torch.Tensor) and x.requires_grad]
+    losses = [
+        (x.double() - 1).square().mean() for x in leaves if isinstance(x, torch.Tensor) and x.requires_grad
+    ]
     torch.stack(losses).sum().backward()
     gradients = {k: p.grad for k, p in module.named_parameters() if p.grad is not None}
     before = {k: p.detach().clone() for k, p in module.named_parameters()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import operator
+import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -235,7 +236,9 @@ def _quiet() -> Generator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():  # about the list of its weights that a recurrent net keeps
+            warnings.filterwarnings("ignore", "The tensor attributes? .*_flat_weights")
+            yield
     finally:
         logger.setLevel(level)
 

@@ -173,6 +173,9 @@ def _weights(path: str, module: nn.Module) -> dict[str, str]:
 
 def _agree(inferred: Type, seen: Type) -> bool:
     """Whether two types are the same as far as both know the sizes."""
+    if isinstance(inferred, TupleType) and isinstance(seen, TupleType):
+        pairs = zip(inferred.elements, seen.elements, strict=False)
+        return len(inferred.elements) == len(seen.elements) and all(_agree(a, b) for a, b in pairs)
     if not (isinstance(inferred, TensorType) and isinstance(seen, TensorType)):
         return inferred == seen
     same_kind = inferred.format == seen.format and inferred.rank == seen.rank

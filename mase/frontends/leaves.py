@@ -14,6 +14,7 @@ from torch import nn
 
 from mase.frontends.internals import own_buffers, own_parameters, submodules
 from mase.frontends.rules import from_module
+from mase.frontends.rules.drop_path import drop_path
 from mase.ir.diagnostics import MaseError, did_you_mean
 from mase.ir.op import Op
 
@@ -63,7 +64,7 @@ def find_leaves(model: nn.Module, opaque: Collection[str] = ()) -> dict[str, Lea
         MaseError: if the model has no module at such a path.
 
     Example:
-        >>> model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), nn.LSTM(4, 4)), nn.PReLU())
+        >>> model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), nn.AlphaDropout()), nn.PReLU())
         >>> {path: leaf.op for path, leaf in find_leaves(model).items()}
         {'0': Linear(), '1.0': Relu(), '1.1': None}
     """
@@ -83,6 +84,8 @@ def find_leaves(model: nn.Module, opaque: Collection[str] = ()) -> dict[str, Lea
 def module_op(module: nn.Module) -> Op | None:
     """The op that computes what ``module`` does, if there is one and nothing else happens in a call."""
     op = from_module(module)
+    if op is None and _must_stay_whole(module):
+        op = drop_path(module)
     if op is None or _is_instrumented(module):
         return None
     roles = op.schema().roles
@@ -152,8 +155,8 @@ def bind_operands(leaf: Leaf, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     parameters = signature.parameters
     values: list[Any] = []
     for name, value in list(bound.arguments.items())[1:]:
-        if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:
-            values += value
+        if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL or isinstance(value, tuple):
+            values += value  # the first state and cell of an LSTM come as a pair
         elif value is not parameters[name].default and value is not None:
             values.append(value)
     schema = leaf.op.schema()
@@ -163,5 +166,7 @@ def bind_operands(leaf: Leaf, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
 def role_keys(path: str, module: nn.Module, op: Op) -> dict[str, str]:
     """The state key of each role of the op that the module has a tensor for."""
-    present = own_parameters(module).keys() | own_buffers(module).keys()
-    return {role: f"{path}.{role}" for role in op.schema().roles if role in present}
+    present = [*own_parameters(module), *own_buffers(module)]
+    schema = op.schema()
+    roles = [r for r in schema.roles if r in present] + [r for r in present if r not in schema.roles]
+    return {role: f"{path}.{role}" for role in roles if role in schema.roles or schema.any_role}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -13,10 +13,14 @@ from mase.ir.op import Op
 __all__ = ["attention_result", "quick_result"]
 
 
-def quick_result(op: Op | None, module: nn.Module, *operands: Any) -> torch.Tensor | None:
+def quick_result(op: Op | None, module: nn.Module, *operands: Any) -> Any:
     """What a leaf gives, or None if its forward has to tell (and to complain, where operands do not fit)."""
     x = operands[0] if operands else None
-    if not isinstance(x, torch.Tensor) or len(operands) != 1:
+    if not isinstance(x, torch.Tensor):
+        return None
+    if isinstance(op, ops.recurrent.Recurrent):
+        return _recurrent(op, cast(nn.RNNBase, module), x)
+    if len(operands) != 1:
         return None
     match op:
         case ops.nn.Linear():
@@ -37,6 +41,20 @@ def _linear(module: nn.Module, x: torch.Tensor) -> torch.Tensor | None:
     if x.shape[-1] != weight.shape[1]:
         return None
     return x.new_empty((*x.shape[:-1], weight.shape[0]))
+
+
+def _recurrent(op: ops.recurrent.Recurrent, module: nn.RNNBase, x: torch.Tensor) -> Any:
+    """The output and the last state; running the net would unroll it over the example's length."""
+    if x.dim() not in (2, 3) or x.shape[-1] != module.input_size:
+        return None
+    directions = 2 if op.bidirectional else 1
+    batch = () if x.dim() == 2 else (x.shape[0 if op.batch_first else 1],)
+    features = module.proj_size or module.hidden_size
+    output = x.new_empty((*x.shape[:-1], features * directions))
+    state = x.new_empty((op.layers * directions, *batch, features))
+    if not isinstance(op, ops.recurrent.Lstm):
+        return output, state
+    return output, (state, x.new_empty((op.layers * directions, *batch, module.hidden_size)))
 
 
 def attention_result(query: Any, key: Any, value: Any, *settings: Any, **named: Any) -> torch.Tensor | None:

@@ -121,21 +121,6 @@ def test_what_branches_on_training_stays_whole(module: nn.Module) -> None:
     assert ops_of(made.graph) == ["torch.module"]
 
 
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
-def test_recurrent_nets_stay_whole(kind: type[nn.LSTM]) -> None:
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.rnn = kind(4, 5, batch_first=True)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            states, _ = self.rnn(x)
-            return states[:, -1] * 2
-
-    made = check(Net(), (torch.randn(2, 3, 4),), others=[((torch.randn(5, 3, 4),), {})])
-    assert ops_of(made.graph)[:2] == ["torch.module", "core.getitem"]
-
-
 def test_multihead_attention_comes_apart() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:

@@ -5,7 +5,7 @@ text of the called function. Each rule is one decorated function that gives None
 not compute exactly what torch does.
 """
 
-from mase.frontends.rules import activations, attention, convs, layers, norms, pools, tensors
+from mase.frontends.rules import activations, attention, convs, layers, norms, pools, recurrent, tensors
 from mase.frontends.rules.base import CallSite, Unit, from_call, from_module
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "layers",
     "norms",
     "pools",
+    "recurrent",
     "tensors",
 ]

@@ -1,11 +1,27 @@
 """The built-in ops by dialect: ``core``, ``nn``, ``tensor``, ``torch``, quantized ``mase``, exact ``int``."""
 
-from mase.ir.ops import attention, conv, core, exact, integer, moves, nn, norm, pool, quantized, tensor, torch
+from mase.ir.ops import (
+    attention,
+    conv,
+    core,
+    drop_path,
+    exact,
+    integer,
+    moves,
+    nn,
+    norm,
+    pool,
+    quantized,
+    recurrent,
+    tensor,
+    torch,
+)
 
 __all__ = [
     "attention",
     "conv",
     "core",
+    "drop_path",
     "exact",
     "integer",
     "moves",
@@ -13,6 +29,7 @@ __all__ = [
     "norm",
     "pool",
     "quantized",
+    "recurrent",
     "tensor",
     "torch",
 ]

@@ -1,6 +1,6 @@
 """How each op becomes a module or a function: one file a dialect, one rule an op."""
 
-from mase.runtime.lowering import call, conv, core, exact, nn, norm, pool, quantized, tensor
+from mase.runtime.lowering import call, conv, core, exact, nn, norm, pool, quantized, recurrent, tensor
 from mase.runtime.lowering.registry import Function, Lowered, Source, to_arguments, to_module
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "norm",
     "pool",
     "quantized",
+    "recurrent",
     "tensor",
     "to_arguments",
     "to_module",

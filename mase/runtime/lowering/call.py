@@ -22,6 +22,7 @@ from torch.overrides import get_overridable_functions
 from mase.ir import Dtype, MaseError, Node, parse_format
 from mase.ir.diagnostics import did_you_mean
 from mase.ir.ops import torch as ops
+from mase.ir.ops.recurrent import Lstm
 from mase.ir.template import Hole, Template
 from mase.runtime.kernels.dtype import torch_dtype
 from mase.runtime.lowering.registry import Function, Source, to_module
@@ -156,7 +157,9 @@ def opaque(op: ops.Module, source: Source) -> torch_nn.Module:
 
 
 def arguments_of(node: Node) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    """The call arguments with holes of an opaque module, None for any other node."""
-    if not isinstance(node.op, ops.Module):
-        return None
-    return _arguments(node.op.args, node.op.kwargs, Source(node))
+    """The call arguments with holes of a module that takes more than its operands in a row, else None."""
+    if isinstance(node.op, ops.Module):
+        return _arguments(node.op.args, node.op.kwargs, Source(node))
+    if isinstance(node.op, Lstm) and len(node.inputs) > 1:
+        return (Hole(0), (Hole(1), Hole(2))), {}
+    return None

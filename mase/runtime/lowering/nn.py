@@ -12,12 +12,15 @@ from torch import nn as torch_nn
 from mase.ir import Hole, Op
 from mase.ir.ops import attention as attention_ops
 from mase.ir.ops import nn
+from mase.ir.ops.drop_path import DropPath as DropPathOp
 from mase.runtime.lowering.registry import Function, Source, to_arguments, to_module
 from mase.runtime.modules import Attention, RotaryEmbedding
+from mase.runtime.modules.drop_path import DropPath
 
 __all__ = [
     "activation",
     "attention",
+    "drop_path",
     "dropout",
     "embedding",
     "embedding_arguments",
@@ -99,6 +102,12 @@ def embedding_arguments(op: nn.Embedding, source: Source) -> dict[str, Any]:
 def dropout(op: nn.Dropout, source: Source) -> torch_nn.Module:
     """``nn.dropout``."""
     return _DROPOUTS[op.dims](op.p)
+
+
+@to_module.register(DropPathOp)
+def drop_path(op: DropPathOp, source: Source) -> torch_nn.Module:
+    """``nn.drop_path``."""
+    return DropPath(**op.attributes())
 
 
 @to_module.register(attention_ops.Attention)
