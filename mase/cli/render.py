@@ -90,9 +90,9 @@ def show_stats(console: Console, stats: Mapping[str, Counter[str]]) -> None:
 
 
 def _number(value: float) -> str:
-    if value == int(value) and abs(value) >= 10:  # a count
+    if value == int(value) and (value == 0 or abs(value) >= 10):  # a count
         return f"{int(value):,}"
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.4g}"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"
 
 
 def show_table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,10 +1,11 @@
-"""``cost``: parameters, multiply-accumulates, bits moved and bit operations."""
+"""``cost``: parameters, multiply-accumulates, bits moved, bit operations; an estimate of the hardware."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from mase.ir.annotations import register_annotation
+from mase.ir.diagnostics import MaseError
 from mase.ir.dim import Dim, Expr
 from mase.ir.graph import Graph, Node
 from mase.ir.ops.core import Input, Parameter
@@ -12,6 +13,8 @@ from mase.ir.ops.moves import is_view
 from mase.ir.ops.nn import Embedding
 from mase.ir.ops.quantized import QuantizedOp
 from mase.ir.types import TensorType, Type, symbols_of
+from mase.passes.analyses.hardware.layers import Device, resources_of
+from mase.passes.analyses.hardware.resources import Resources
 from mase.passes.analyses.macs import is_counted, macs
 from mase.passes.analyses.widths import operand_width, param_width, result_width
 from mase.passes.context import Context
@@ -40,16 +43,30 @@ class Cost:
 
 
 @register_pass("cost")
-def cost(graph: Graph, ctx: Context, *, sizes: dict[str, int] | None = None) -> None:
+def cost(
+    graph: Graph,
+    ctx: Context,
+    *,
+    sizes: dict[str, int] | None = None,
+    reuse_factor: int = 1,
+    dsp: bool = True,
+) -> None:
     """Annotate every node that costs anything with its `Cost`, and record the totals.
 
     With a symbolic batch the figures are those of one sample. A quantized operand counts with the
     width of its format; views move nothing; a table look-up reads the rows it needs.
 
+    A graph in fixed point or scaled integers also gets estimated `Resources` of a Xilinx device in which
+    every node has its own circuit: look-up tables and DSP slices by a model fitted to what Yosys
+    synthesises, block memories and cycles by the reuse factor.
+
     Args:
         graph: the graph.
         ctx: the context of the run.
         sizes: what symbolic dimensions stand for, such as ``{S=128}``; 1 for those not named.
+        reuse_factor: products of one position that share a multiplier; 1 multiplies all at once, by
+            constants.
+        dsp: whether multipliers may take DSP slices.
 
     Example:
         >>> from mase.ir import parse_type
@@ -62,17 +79,37 @@ def cost(graph: Graph, ctx: Context, *, sizes: dict[str, int] | None = None) -> 
         >>> y.meta[Cost]
         Cost(parameters=40, weight_bits=1280, macs=40, bits_moved=1728, bit_ops=40960)
     """
+    if reuse_factor < 1:
+        raise MaseError.of(f"reuse_factor is {reuse_factor}", help="use at least 1")
     values = _sizes(graph, ctx, sizes or {})
     for node in graph.nodes:
         node.meta.drop(Cost)
         if (found := cost_of(node, values)) != Cost():
             node.meta.set(found)
+        node.meta.drop(Resources)
         if not is_counted(node):
             ctx.stat("not counted")
             ctx.note(f"the multiplications of {node.op.name} are not counted", node)
     total = total_cost(graph)
     for name, value in vars(total).items():
         ctx.record(name.replace("_", " "), graph.level, value)
+    _estimate(graph, ctx, values, Device(reuse_factor=reuse_factor, dsp=dsp))
+
+
+def _estimate(graph: Graph, ctx: Context, sizes: Mapping[str, int], device: Device) -> None:
+    """Annotate the nodes of a quantized graph with their `Resources`, and record the totals."""
+    if graph.level == "float":
+        return
+    found = Resources()
+    for node in graph.nodes:
+        own = resources_of(node, sizes, device)
+        if own is not None:
+            node.meta.set(own)
+            found += own
+        elif node.meta.get(Cost) and not isinstance(node.op, Input | Parameter):
+            ctx.note(f"no estimate of the hardware of {node.op.name}", node)
+    for name, value in vars(found).items():
+        ctx.record(name, graph.level, value)
 
 
 def cost_of(node: Node, sizes: Mapping[str, int]) -> Cost:

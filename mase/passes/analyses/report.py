@@ -6,6 +6,7 @@ from typing import Literal
 
 from mase.ir.graph import Graph
 from mase.passes.analyses.cost import Cost, total_cost
+from mase.passes.analyses.hardware.resources import Resources
 from mase.passes.analyses.output import write_file
 from mase.passes.analyses.report_render import render_csv, render_html, render_table
 from mase.passes.analyses.report_rows import Row, rows_of
@@ -65,4 +66,6 @@ def _table(title: str, rows: list[Row], totals: Row) -> str:
 def _totals(graph: Graph) -> Row:
     if not any(Cost in node.meta for node in graph.nodes):
         return {}
-    return {name.replace("_", " "): value for name, value in vars(total_cost(graph)).items()}
+    resources = [node.meta[Resources] for node in graph.nodes if Resources in node.meta]
+    totals = vars(total_cost(graph)) | (vars(sum(resources, Resources())) if resources else {})
+    return {name.replace("_", " "): value for name, value in totals.items()}

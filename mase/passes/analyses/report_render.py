@@ -18,7 +18,7 @@ __all__ = ["render_csv", "render_html", "render_table", "short"]
 
 _WHY = "not quantized"
 _WIDE = 200
-_EXPENDABLE = ("mean", "std", "scope", "bits moved", "bit ops", "type", "min", "max")
+_EXPENDABLE = ("mean", "std", "scope", "bits moved", "bit ops", "bram", "dsp", "type", "min", "max")
 
 
 def short(value: Cell) -> str:

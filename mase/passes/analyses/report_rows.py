@@ -10,6 +10,7 @@ from mase.ir.ops.core import Input, Parameter
 from mase.ir.ops.moves import is_view
 from mase.ir.ops.quantized import role_formats
 from mase.passes.analyses.cost import Cost
+from mase.passes.analyses.hardware.resources import Resources
 from mase.passes.analyses.not_quantized import NotQuantized
 from mase.passes.analyses.statistics import Statistics
 
@@ -40,9 +41,9 @@ def _not_quantized(node: Node) -> str | None:
     return "quantize did not meet it" if skipped and not plumbing else None
 
 
-def _cost(field: str) -> Callable[[Node], Cell]:
+def _count(annotation: type[Cost | Resources], field: str) -> Callable[[Node], Cell]:
     def cell(node: Node) -> Cell:
-        found = node.meta.get(Cost)
+        found = node.meta.get(annotation)
         return getattr(found, field) or None if found else None
 
     return cell
@@ -62,10 +63,14 @@ COLUMNS: Mapping[str, Callable[[Node], Cell]] = {
     "op": lambda n: n.op.name,
     "type": lambda n: str(n.type),
     "formats": _formats,
-    "parameters": _cost("parameters"),
-    "macs": _cost("macs"),
-    "bits moved": _cost("bits_moved"),
-    "bit ops": _cost("bit_ops"),
+    "parameters": _count(Cost, "parameters"),
+    "macs": _count(Cost, "macs"),
+    "bits moved": _count(Cost, "bits_moved"),
+    "bit ops": _count(Cost, "bit_ops"),
+    "lut": _count(Resources, "lut"),
+    "dsp": _count(Resources, "dsp"),
+    "bram": _count(Resources, "bram"),
+    "cycles": _count(Resources, "cycles"),
     "min": _statistic(lambda s: s.min),
     "max": _statistic(lambda s: s.max),
     "mean": _statistic(lambda s: s.mean),

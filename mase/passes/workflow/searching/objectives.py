@@ -13,7 +13,10 @@ __all__ = ["COSTS", "Constraint", "Direction", "Objective", "parse_constraint", 
 
 Direction = Literal["maximize", "minimize"]
 
-COSTS = ("average_bits", "memory", "weight_bits", "bit_ops", "bits_moved", "macs", "parameters")
+COSTS = (
+    *("average_bits", "memory", "weight_bits", "bit_ops", "bits_moved", "macs", "parameters"),
+    *("lut", "dsp", "bram", "cycles"),
+)
 """What every trial costs, and less of it is better: see `measure`."""
 
 
