@@ -20,4 +20,5 @@ def zoo_source(recipe: Recipe) -> Built:
     model = call_user_code(entry, recipe.args, f"zoo:{recipe.target}")
     if recipe.pretrained:
         load_pretrained(recipe.target, model)
-    return Built(model, recipe.target, getattr(entry, "inputs", {}))
+    # A model whose arguments say how wide its inputs are has them on the instance.
+    return Built(model, recipe.target, getattr(model, "inputs", {}))

@@ -26,6 +26,11 @@ M = TypeVar("M", bound="type[nn.Module]")
 _HOMES = {
     "digits-cnn": "mase.frontends.zoo.digits",
     "digits-mlp": "mase.frontends.zoo.digits",
+    "digits-residual": "mase.frontends.zoo.digits",
+    "jet-tagging": "mase.frontends.zoo.mlp",
+    "lenet": "mase.frontends.zoo.lenet",
+    "mlp": "mase.frontends.zoo.mlp",
+    "resnet8": "mase.frontends.zoo.resnet8",
     "toy": "mase.frontends.zoo.toy",
     "toy-manual": "mase.runtime.modules.toy_manual:ToyManual",
     "toy-tiny": "mase.frontends.zoo.toy",

@@ -7,7 +7,7 @@ from torch import nn
 
 from mase.frontends.zoo import register_model
 
-__all__ = ["DigitsCnn", "DigitsMlp"]
+__all__ = ["DigitsCnn", "DigitsMlp", "DigitsResidual"]
 
 _INPUTS = {"x": "f32[N,1,8,8]"}
 _CLASSES = 10
@@ -64,5 +64,40 @@ class DigitsCnn(nn.Module):
         return self.head(self.dropout(self.flatten(self.features(x))))
 
 
-def _block(inside: int, outside: int) -> list[nn.Module]:
-    return [nn.Conv2d(inside, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()]
+@register_model("digits-residual", inputs=_INPUTS)
+class DigitsResidual(nn.Module):
+    """Depthwise separable convolutions with shortcuts, and an average over the image.
+
+    Args:
+        channels: of all convolutions.
+    """
+
+    def __init__(self, channels: int = 32) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*_block(1, channels))
+        self.blocks = nn.Sequential(_Separable(channels), nn.MaxPool2d(2), _Separable(channels))
+        self.pool = nn.AvgPool2d(4)
+        self.flatten = nn.Flatten()
+        self.head = nn.Linear(channels, _CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Give the scores of ten classes, ``[N, 10]``, for ``[N, 1, 8, 8]``."""
+        return self.head(self.flatten(self.pool(self.blocks(self.stem(x)))))
+
+
+class _Separable(nn.Module):
+    """A depthwise convolution and a pointwise one, beside a shortcut."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Sequential(*_block(channels, channels, groups=channels))
+        self.pointwise = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
+        self.relu = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.relu(x + self.pointwise(self.depthwise(x)))
+
+
+def _block(inside: int, outside: int, *, groups: int = 1) -> list[nn.Module]:
+    convolution = nn.Conv2d(inside, outside, 3, padding=1, groups=groups, bias=False)
+    return [convolution, nn.BatchNorm2d(outside), nn.ReLU()]

@@ -15,7 +15,8 @@ __all__ = ["Shuffle"]
 class Shuffle(DistributedSampler[Any]):
     """A new order in each epoch, the same whenever that epoch is run: a resumed run sees what it would have.
 
-    With several processes each of them gets its share.
+    With several processes each of them gets its share. Samples that change with the epoch (augmentation) have
+    a method ``set_epoch`` and are told, too.
 
     Args:
         samples: what to take the order of.
@@ -38,8 +39,11 @@ class Shuffle(DistributedSampler[Any]):
             seed=seed * 1_000_003,  # it is added to the epoch; seeds 0 and 1 must not share orders
         )
         self._workers = workers
+        self._samples: Any = samples
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         super().set_epoch(epoch)
+        if hasattr(self._samples, "set_epoch"):
+            self._samples.set_epoch(epoch)
         self._workers.manual_seed(self.seed + epoch)

@@ -1,0 +1,1 @@
+"""What data sets of images share: formats of files, normalisation, augmentation."""
