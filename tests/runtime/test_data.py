@@ -66,8 +66,9 @@ def test_digits_splits_are_fixed_disjoint_and_stratified() -> None:
         assert share.max() < 0.11
 
 
-@pytest.mark.parametrize("name", list(DATA))
-def test_every_data_set_says_what_it_holds(name: str) -> None:
+@pytest.mark.parametrize("name", ["digits", "toy-tiny"])
+def test_embedded_data_sets_say_what_they_hold(name: str) -> None:
+    assert name in DATA
     data = make_data(name, batch_size=7)
     inputs, labels = data.example_batch()
     shape = [int(size) for size in data.input_type.removeprefix("f32[N,").removesuffix("]").split(",")]

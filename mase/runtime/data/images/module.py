@@ -53,12 +53,17 @@ class ImageModule(DataModule):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.root = Path(root).expanduser()
+        self._root = root
         self.download = flag("download", download)
         self.normalize = flag("normalize", normalize)
         self.validation = fraction("validation", validation)
         self.limit = None if limit is None else integer("limit", limit, 1)
         self.augment = choice("augment", augment, AUGMENTATIONS)
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds the folder of the data set."""
+        return self.place(str(Path(self._root).expanduser()))
 
     @abstractmethod
     def read(self, part: Part) -> Labelled:
