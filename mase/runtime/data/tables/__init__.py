@@ -1,0 +1,1 @@
+"""What data sets of tables share: formats of files, columns, splits."""
