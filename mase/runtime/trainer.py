@@ -10,6 +10,8 @@ Importing this module loads neither torch nor Lightning; calling it does.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Metrics", "TrainConfig", "evaluate", "fit", "load_checkpoint"]
 
+_log = logging.getLogger(__name__)
+
 Metrics = dict[str, float]
 """Values by split and name, such as ``"val/accuracy"`` (0 to 1) and ``"val/loss"``."""
 
@@ -37,6 +41,7 @@ def fit(
     task: str = "classification",
     *,
     identity: str = "",
+    say: Callable[[str], None] = _log.info,
 ) -> Metrics:
     """Trains a module in place, up to its best epoch.
 
@@ -54,6 +59,7 @@ def fit(
         task: a registered task.
         identity: what else makes this run what it is, where the printed module and its initial weights do
             not tell: the text of the graph that it was lowered from.
+        say: told what a user may like to know, such as which parameters decay.
 
     Returns:
         The metrics of the best weights, over the whole training and validation splits.
@@ -83,6 +89,7 @@ def fit(
         preflight.split_loader(data, "val", set_up=True)
         batch = next(iter(preflight.split_loader(data, "train")))
         work = preflight.check(learner, batch)
+        _describe(learner, say)
         folder = run_folder.RunFolder(Path(output_dir) / "training_ckpts")
         trainer = lightning.fitter(learner, config, Path(output_dir), folder)
         checkpoint = None
@@ -158,6 +165,12 @@ def load_checkpoint(module: nn.Module, path: Path | str, kind: Kind = "pl") -> N
     from mase.runtime.training import checkpoint
 
     checkpoint.load_checkpoint(module, path, kind)
+
+
+def _describe(learner: Task, say: Callable[[str], None]) -> None:
+    groups = learner.parameter_groups()
+    if any(group.weight_decay or group.rate != 1.0 for group in groups):
+        say("; ".join(map(str, groups)))
 
 
 def _measure(learner: Task, config: TrainConfig, split: Split) -> Metrics:

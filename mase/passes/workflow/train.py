@@ -54,7 +54,7 @@ class Train(TrainConfig):
             load_checkpoint(module, self.init)
         config = replace(self, seed=ctx.seed if self.seed is None else self.seed)
         with _folder(ctx) as folder:
-            metrics = fit(module, ctx.data, config, folder, task, identity=dumps(graph))
+            metrics = fit(module, ctx.data, config, folder, task, identity=dumps(graph), say=ctx.note)
         write_back(module, graph)
         record_metrics(ctx, metrics, TRAINED)
 

@@ -11,16 +11,16 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
 from mase.ir.diagnostics import MaseError, did_you_mean
 from mase.runtime.tasks.inputs import arguments_of
 from mase.runtime.tasks.meter import Meter
 from mase.runtime.training.config import TrainConfig
+from mase.runtime.training.groups import Group, parameter_groups
 from mase.runtime.training.optimization import resolve
 from mase.runtime.training.optimizers import make_optimizer
-from mase.runtime.training.schedules import make_scheduler
+from mase.runtime.training.schedulers import Course, make_course
 
 __all__ = ["SPLITS", "Split", "Step", "Task"]
 
@@ -97,6 +97,7 @@ class Task(pl.LightningModule, ABC):
         self.optimization = resolve(config, self.defaults)
         self.data = data
         self.evaluated: Split = "test"
+        self._course: Course
         self._meters: dict[str, Meter] = {split: Meter(self.metrics()) for split in SPLITS}
         for split, meter in self._meters.items():
             self.add_module(f"{split}_meter", meter)  # so that Lightning moves it to the device
@@ -170,6 +171,7 @@ class Task(pl.LightningModule, ABC):
 
     def on_train_epoch_end(self) -> None:
         self._report("train")
+        self._course.end_epoch(float(self.trainer.callback_metrics[self.monitored[0]]))
 
     def on_validation_epoch_end(self) -> None:
         self._report("val")
@@ -181,10 +183,27 @@ class Task(pl.LightningModule, ABC):
         steps: float = self.trainer.estimated_stepping_batches
         if self.config.max_steps >= 0:
             steps = min(steps, self.config.max_steps)
-        optimizer, scheduler = self.make_optimizer(steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        optimizer, self._course = self.make_optimizer(steps)
+        course: Any = {"scheduler": self._course.scheduler, "interval": self._course.by}
+        course["monitor"] = self.monitored[0]
+        return {"optimizer": optimizer, "lr_scheduler": course}
 
-    def make_optimizer(self, total_steps: float) -> tuple[Optimizer, LRScheduler]:
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        # Once an epoch Lightning (2.6) asks after it has written the checkpoint, and not at all in an epoch
+        # that a resumed run begins with; `on_train_epoch_end` comes before.
+        if self._course.by == "step":
+            scheduler.step()
+
+    def parameter_groups(self) -> list[Group]:
+        """What is trained, and how strongly it decays."""
+        return parameter_groups(
+            self.model,
+            weight_decay=self.optimization.weight_decay,
+            no_decay=self.optimization.no_decay,
+            scale_rate=self.config.scale_rate,
+        )
+
+    def make_optimizer(self, total_steps: float) -> tuple[Optimizer, Course]:
         """The optimizer and the course of its learning rate over a run of so many steps.
 
         Raises:
@@ -193,11 +212,18 @@ class Task(pl.LightningModule, ABC):
         how = self.optimization
         optimizer = make_optimizer(
             how.optimizer,
-            self.model.parameters(),
+            self.parameter_groups(),
             learning_rate=how.learning_rate,
-            weight_decay=how.weight_decay,
+            options=how.optimizer_options,
         )
-        return optimizer, make_scheduler(how.scheduler, optimizer, warmup=how.warmup, total_steps=total_steps)
+        return optimizer, make_course(
+            how.scheduler,
+            optimizer,
+            total_steps=total_steps,
+            warmup=how.warmup,
+            options=how.scheduler_options,
+            higher_is_better=self.monitored[1],
+        )
 
     def _count(self, split: Split, step: Step) -> None:
         self._meters[split].update(step.loss, step.prediction, step.target, size=step.weight)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from mase.ir.diagnostics import MaseError, did_you_mean
 
@@ -29,12 +30,21 @@ class TrainConfig:
         learning_rate: peak learning rate.
         optimizer: a name from `torch.optim`, in any case (``"sgd"``, ``"adam"``, ``"adamw"``, ...), or a
             registered one.
+        optimizer_options: its further arguments, such as ``{momentum = 0.9, nesterov = true}``.
         weight_decay: as the optimizer defines it.
-        scheduler: course of the learning rate: ``"none"``, ``"cosine"``, ``"linear"`` or ``"step"``.
+        no_decay: what it does not touch: ``"bias"``, ``"norm"``, ``"embedding"``, or patterns of parameter
+            names, such as ``"head.*"``; by default biases and norms. Learned scales of quantizers never
+            decay.
+        scale_rate: learning rate of learned scales, as a factor of the others'.
+        scheduler: course of the learning rate: ``"none"``, ``"linear"``, ``"cosine"``, ``"polynomial"``,
+            ``"exponential"``, ``"step"``, ``"onecycle"``, ``"plateau"``, or a name from
+            `torch.optim.lr_scheduler`.
+        scheduler_options: its arguments, such as ``{power = 2.0}``.
         warmup: optimizer steps over which the learning rate first rises from 0; below 1, a share of the
             run.
         accumulate_grad_batches: batches whose gradients make one optimizer step.
         gradient_clip: largest norm of the gradient; 0 for no limit.
+        gradient_clip_by: ``"norm"`` of all gradients together, or ``"value"`` of each number.
         precision: arithmetic of the float operations, by Lightning's names (`PRECISIONS`).
         fast_dev_run: run one batch (or this many) of each split and write nothing: does it run at all?
         seed: seeds dropout and whatever else is drawn; None for 0, in a pipeline for the run's. The order of
@@ -69,11 +79,16 @@ class TrainConfig:
     max_steps: int = -1
     learning_rate: float | None = None
     optimizer: str | None = None
+    optimizer_options: dict[str, Any] | None = None
     weight_decay: float | None = None
+    no_decay: list[str] | None = None
+    scale_rate: float = 1.0
     scheduler: str | None = None
+    scheduler_options: dict[str, Any] | None = None
     warmup: float | None = None
     accumulate_grad_batches: int = 1
     gradient_clip: float | None = None
+    gradient_clip_by: Literal["norm", "value"] = "norm"
     precision: str = "32-true"
     fast_dev_run: bool | int = False
     seed: int | None = None
@@ -102,7 +117,7 @@ class TrainConfig:
         for name in ("accumulate_grad_batches", "num_nodes", "log_every_n_steps", "patience", "threads"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"{name} is {value!r}", "use at least 1")
-        for name in ("weight_decay", "warmup", "gradient_clip", "seed", "fast_dev_run"):
+        for name in ("weight_decay", "warmup", "gradient_clip", "scale_rate", "seed", "fast_dev_run"):
             value = getattr(self, name)
             _require(
                 value is None or 0 <= value < math.inf,

@@ -35,7 +35,7 @@ def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder)
         MaseError: if Lightning rejects the configuration on this machine.
     """
     monitor, higher_is_better = task.monitored
-    task.make_optimizer(total_steps=1)  # what it refuses is refused before anything is written
+    task.make_optimizer(total_steps=100)  # what it refuses is refused before anything is written
     callbacks: list[Callback] = [
         SeedEachEpoch(config.seed or 0),
         StopAtStep(config.max_steps),
@@ -58,6 +58,7 @@ def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder)
         max_epochs=config.max_epochs,
         accumulate_grad_batches=config.accumulate_grad_batches,
         gradient_clip_val=task.optimization.gradient_clip or None,
+        gradient_clip_algorithm=config.gradient_clip_by,
         log_every_n_steps=config.log_every_n_steps,
         num_sanity_val_steps=0,  # the preflight has already run the model
         plugins=cluster_plugins(auto_requeue=config.auto_requeue),

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
-
-from mase.ir.diagnostics import MaseError
 from mase.runtime.registry import Registry
 
-__all__ = ["SCHEDULES", "Schedule", "make_scheduler", "register_schedule"]
+__all__ = ["SCHEDULES", "Schedule", "register_schedule"]
 
-Schedule = Callable[[float], float]
-"""From the share of the run that is done, 0 to 1, to a factor of the peak learning rate."""
+Schedule = Callable[..., float]
+"""From the share of the run that is done, 0 to 1, to a factor of the peak learning rate; its keyword-only
+arguments are its options."""
 
 SCHEDULES: Registry[Schedule] = Registry("scheduler", group="mase.schedules")
 """Every schedule that can be named; iterate over it for the names."""
@@ -23,69 +20,37 @@ register_schedule = SCHEDULES.register
 """Registers a `Schedule` under the name that users write."""
 
 
-@register_schedule("none", "constant")
+@register_schedule("none", "constant", "constant_with_warmup")
 def constant(progress: float) -> float:
     """Stays at the peak."""
     return 1.0
 
 
 @register_schedule("linear")
-def linear(progress: float) -> float:
-    """Falls to 0 in a straight line."""
-    return 1.0 - progress
+def linear(progress: float, *, end: float = 0.0) -> float:
+    """Falls to ``end`` of the peak in a straight line."""
+    return end + (1.0 - end) * (1.0 - progress)
 
 
 @register_schedule("cosine")
-def cosine(progress: float) -> float:
-    """Falls to 0 in half a cosine wave."""
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
+def cosine(progress: float, *, end: float = 0.0, cycles: float = 0.5) -> float:
+    """Falls to ``end`` of the peak in half a cosine wave, or in as many waves as ``cycles`` says."""
+    return end + (1.0 - end) * 0.5 * (1.0 + math.cos(2.0 * math.pi * cycles * progress))
+
+
+@register_schedule("polynomial")
+def polynomial(progress: float, *, power: float = 1.0, end: float = 0.0) -> float:
+    """Falls to ``end`` of the peak as ``(1 - progress) ** power``."""
+    return end + (1.0 - end) * (1.0 - progress) ** power
+
+
+@register_schedule("exponential")
+def exponential(progress: float, *, end: float = 0.01) -> float:
+    """Falls to ``end`` of the peak by the same share in each step."""
+    return end**progress
 
 
 @register_schedule("step")
-def step(progress: float) -> float:
-    """Falls to a tenth after each third of the run."""
-    return 0.1 ** min(int(progress * 3), 2)
-
-
-def make_scheduler(name: str, optimizer: Optimizer, *, warmup: float, total_steps: float) -> LambdaLR:
-    """A schedule applied to an optimizer, to be advanced once every optimizer step.
-
-    Args:
-        name: a name from `SCHEDULES`.
-        optimizer: whose learning rate to set.
-        warmup: steps of a straight rise from 0 before the schedule begins; below 1, a share of the run.
-        total_steps: steps in the whole run, warm-up included; infinite for a run without end.
-
-    Raises:
-        MaseError: if no schedule has this name.
-
-    Example:
-        >>> import torch
-        >>> sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-        >>> scheduler = make_scheduler("linear", sgd, warmup=2, total_steps=4)
-        >>> rates = []
-        >>> for _ in range(4):
-        ...     rates += scheduler.get_last_lr()
-        ...     sgd.step(); scheduler.step()
-        >>> rates
-        [0.5, 1.0, 1.0, 0.5]
-    """
-    schedule = SCHEDULES[name]
-    warmup_steps = _steps(warmup, total_steps)
-
-    def factor(done: int) -> float:
-        if done < warmup_steps:
-            return (done + 1) / warmup_steps
-        return schedule(min(1.0, (done - warmup_steps) / max(1, total_steps - warmup_steps)))
-
-    return LambdaLR(optimizer, factor)
-
-
-def _steps(warmup: float, total_steps: float) -> int:
-    if warmup >= 1 or not warmup:
-        return int(warmup)
-    if math.isinf(total_steps):
-        raise MaseError.of(
-            f"warmup = {warmup:g} is a share of a run that has no end", help="give it in optimizer steps"
-        )
-    return math.ceil(warmup * total_steps)
+def step(progress: float, *, steps: int = 3, factor: float = 0.1) -> float:
+    """Falls to a tenth (``factor``) after each third (of ``steps`` parts) of the run."""
+    return factor ** min(int(progress * steps), steps - 1)
