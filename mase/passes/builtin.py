@@ -16,7 +16,7 @@ BUILTIN: dict[str, tuple[str, ...]] = {
         "quantize",
         "remove-dropout",
     ),
-    "workflow": ("eval", "export", "load", "search", "train"),
+    "workflow": ("eval", "export", "load", "search", "train", "verify-export"),
 }
 """The names of the passes in each folder; ``fold-batchnorm`` lives in ``fold_batchnorm.py``."""
 

@@ -13,6 +13,7 @@ import onnx
 from onnx import ModelProto, TensorProto
 
 from mase.ir import MaseError
+from mase.runtime.onnx.builder import QONNX_DOMAIN
 
 __all__ = ["LIMIT", "Summary", "infer_shapes", "save_model", "tensor_bytes"]
 
@@ -46,11 +47,26 @@ def tensor_bytes(tensor: TensorProto) -> int:
 
 def infer_shapes(model: ModelProto) -> None:
     """Add the types of values that the model does not tell, without copying its weights."""
-    light = ModelProto()
-    light.CopyFrom(_without_weights(model))
-    inferred = onnx.shape_inference.infer_shapes(light, data_prop=True)
-    known = {v.name for v in (*model.graph.value_info, *model.graph.input, *model.graph.output)}
-    model.graph.value_info.extend(v for v in inferred.graph.value_info if v.name not in known)
+    while True:
+        _infer_quant(model)
+        inferred = onnx.shape_inference.infer_shapes(_without_weights(model), data_prop=True)
+        known = {v.name for v in (*model.graph.value_info, *model.graph.input, *model.graph.output)}
+        new = [v for v in inferred.graph.value_info if v.name not in known]
+        if not new:
+            return
+        model.graph.value_info.extend(new)
+
+
+def _infer_quant(model: ModelProto) -> None:
+    """QONNX's operators keep shape and type of their operand, which ONNX itself does not know."""
+    graph = model.graph
+    known = {v.name: v.type for v in (*graph.value_info, *graph.input, *graph.output)}
+    for tensor in graph.initializer:
+        known[tensor.name] = onnx.helper.make_tensor_type_proto(tensor.data_type, list(tensor.dims))
+    for node in graph.node:
+        if node.domain == QONNX_DOMAIN and node.input[0] in known and node.output[0] not in known:
+            known[node.output[0]] = known[node.input[0]]
+            graph.value_info.append(onnx.ValueInfoProto(name=node.output[0], type=known[node.input[0]]))
 
 
 def _without_weights(model: ModelProto) -> ModelProto:

@@ -1,0 +1,214 @@
+"""``verify-export``: run exported files in every engine, and compare them with the graph bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mase.ir.diagnostics import MaseError, UsageError, did_you_mean
+from mase.ir.graph import Graph
+from mase.passes.analyses.calibration import Split, model_inputs
+from mase.passes.analyses.output import write_file
+from mase.passes.context import Context
+from mase.passes.registry import register_pass
+from mase.passes.workflow.stages import float_version
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mase.runtime.verification import Check
+
+__all__ = ["VerifyExport"]
+
+_FLOAT_TOLERANCE = 1e-4  # sums of floats depend on their order
+
+
+@register_pass("verify-export")
+class VerifyExport:
+    """Compare exported files with the graph, in every engine that is installed.
+
+    The graph's own module is run on vectors of which half lie exactly between two codes, and on samples of
+    the data set. Each engine must give the very same numbers; of a float model, the same within 1e-4 of the
+    largest. What differs is shown with the first node and index; the run fails.
+
+    Args:
+        path: the file; by default every ``graph.*.onnx`` of the output folder.
+        engines: names of engines; by default all that run files of the kind.
+        samples: how many vectors.
+        batches: how many batches of the data set, where there is one.
+        split: the part of the data.
+        seed: chooses the vectors; by default the run's.
+        tolerance: how far numbers may be apart, as a share of the largest: 0 is bit for bit. Scales of
+            ``int<W>`` that are no powers of two are multiplied in another order by each engine, so that
+            numbers next to a tie may differ by a last bit; those of ``fixed<W,F>`` may not.
+        file: where the results are written as JSON, in the output folder.
+
+    Raises:
+        MaseError: if a number differs, or no engine ran.
+    """
+
+    path: str | None = None
+    engines: list[str] | None = None
+    samples: int = 64
+    batches: int = 1
+    split: Split = "test"
+    seed: int | None = None
+    tolerance: float = 0.0
+    file: str | None = "verify-export.json"
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.batches < 0:
+            raise UsageError.of("samples and batches count from 1 and 0")
+        if self.tolerance < 0:
+            raise UsageError.of(f"tolerance is {self.tolerance}", help="0 is bit for bit")
+
+    def run(self, graph: Graph, ctx: Context) -> None:
+        """Check the files."""
+        checks: dict[str, list[Check]] = {}
+        sets = self._inputs(graph, ctx)
+        if graph.level == "quantized" and self.engines is None:
+            checks["the graph itself"] = _interpreted(graph, ctx, sets, self.tolerance)
+        for path in self._paths(ctx):
+            checks[path.name] = self._check(graph, ctx, path, sets)
+        _show(ctx, checks)
+        if ctx.output_dir is not None and self.file is not None:
+            text = json.dumps({k: [c.as_json() for c in v] for k, v in checks.items()}, indent=2)
+            write_file(ctx, self.file, text + "\n", "verification")
+        _judge(ctx, checks)
+
+    def _paths(self, ctx: Context) -> list[Path]:
+        folder = ctx.output_dir or Path()
+        if self.path is not None:
+            found = next((p for p in (folder / self.path, Path(self.path)) if p.exists()), None)
+            if found is None:
+                raise MaseError.of(f"no file {self.path}", help="run export first")
+            return [found]
+        paths = sorted(folder.glob("graph.*.onnx"))
+        if not paths:
+            raise MaseError.of(
+                f"no graph.*.onnx in {folder}", help="run export first, or name the file: path=..."
+            )
+        return paths
+
+    def _inputs(self, graph: Graph, ctx: Context) -> dict[str, dict[str, Tensor]]:
+        """The inputs by what they are called: vectors, and batches of the data set."""
+        from mase.runtime.verification import vectors_for
+
+        sets = {"vectors": vectors_for(graph, self.samples, ctx.seed if self.seed is None else self.seed)}
+        if ctx.has_data and self.batches:
+            loader: Iterator[Any] = _loader(ctx, self.split)
+            for i, batch in enumerate(islice(loader, self.batches)):
+                values = model_inputs(batch, graph)
+                sets[f"{self.split} data {i}"] = dict(
+                    zip((n.name for n in graph.inputs), values, strict=True)
+                )
+        return sets
+
+    def _check(
+        self, graph: Graph, ctx: Context, path: Path, sets: Mapping[str, Mapping[str, Tensor]]
+    ) -> list[Check]:
+        from mase.runtime.verification import Check, check_file, expected_values
+        from mase.runtime.verification.models import load, metadata, value_names
+
+        model = load(path)
+        kind = metadata(model).get("mase.format", "qdq")
+        runs_on = float_version(graph) if kind == "float" else graph
+        tolerance = max(self.tolerance, _FLOAT_TOLERANCE) if kind == "float" else self.tolerance
+        checks: list[Check] = []
+        for vectors, inputs in sets.items():
+            expected = expected_values(runs_on, inputs, ctx.source_of(graph))
+            feeds = {name: tensor.numpy() for name, tensor in inputs.items()}
+            for name, cls in self._engines(kind):
+                if reason := cls.missing():
+                    checks.append(Check(name, vectors, skipped=reason))
+                    continue
+                values = value_names(model)
+                found = check_file(
+                    cls(path), name, feeds, expected, values, vectors=vectors, tolerance=tolerance
+                )
+                checks.append(found)
+        return checks
+
+    def _engines(self, kind: str) -> list[tuple[str, Any]]:
+        from mase.runtime.verification import ENGINES
+
+        for name in self.engines or []:
+            if name not in ENGINES:
+                raise UsageError.of(f"unknown engine {name!r}", help=did_you_mean(name, ENGINES))
+        names = self.engines or list(ENGINES)
+        return [(name, ENGINES[name]) for name in names if kind in ENGINES[name].kinds]
+
+
+def _loader(ctx: Context, split: Split) -> Any:
+    data: Any = ctx.data
+    data.prepare_data()
+    data.setup("test" if split == "test" else "fit")
+    return iter(
+        {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}[split]()
+    )
+
+
+def _interpreted(
+    graph: Graph, ctx: Context, sets: Mapping[str, Mapping[str, Tensor]], tolerance: float
+) -> list[Check]:
+    """The integer interpreter on what ``legalize-casts`` makes of the graph."""
+    from mase.ir.ops.exact import Quantity, real_value
+    from mase.passes.legalize import Legalizer
+    from mase.runtime.integer import Interpreter
+    from mase.runtime.verification import Check, compare_outputs, expected_values
+
+    name, checks = "integer interpreter", list[Check]()
+    try:
+        legal = Legalizer(graph.copy(), ctx, "float").run()
+        interpreter = Interpreter(legal, keep=None)
+    except MaseError as error:
+        return [Check(name, vectors, skipped=error.diagnostics[0].message) for vectors in sets]
+    for vectors, inputs in sets.items():
+        interpreter(**inputs)
+        found = {
+            node.name: real_value(node, interpreter.values[node.name]).numpy()
+            for node in legal.nodes
+            if Quantity in node.meta and node.name in interpreter.values
+        }
+        for node, result in zip(graph.outputs, legal.outputs, strict=True):
+            found[node.name] = interpreter.values[result.name].numpy()
+        checks.append(compare_outputs(name, vectors, expected_values(graph, inputs), found, tolerance))
+    return checks
+
+
+def _show(ctx: Context, checks: Mapping[str, list[Check]]) -> None:
+    from rich.table import Table
+
+    for file, found in checks.items():
+        table = Table(title=file, title_justify="left")
+        for name in ("engine", "inputs", "outputs", "differ"):
+            table.add_column(name, justify="right" if name in ("outputs", "differ") else "left")
+        for check in found:
+            if check.skipped:
+                table.add_row(check.engine, check.vectors, "skipped", check.skipped, style="dim")
+                continue
+            numbers = f"{check.compared:,}", f"{check.wrong:,}"
+            table.add_row(check.engine, check.vectors, *numbers, style=None if check.ok else "red")
+        ctx.console.print(table)
+        for check in found:
+            if check.first is not None:
+                ctx.console.print(f"{check.engine}, {check.vectors}: {check.first}", highlight=False)
+
+
+def _judge(ctx: Context, checks: Mapping[str, list[Check]]) -> None:
+    ran = [(file, c) for file, found in checks.items() for c in found if not c.skipped]
+    if not ran:
+        raise MaseError.of("no engine ran", help="pip install 'mase[export]'")
+    ctx.stat("outputs compared", sum(c.compared for _, c in ran))
+    bad = [(file, c) for file, c in ran if not c.ok]
+    if bad:
+        file, worst = bad[0]
+        raise MaseError.of(
+            f"{file} does not compute what the graph computes: {worst.wrong} of {worst.compared} outputs "
+            f"differ in {worst.engine}; the first node that differs is {worst.first}",
+            node=worst.first.node if worst.first else None,
+            help="export it anew; if it was just exported, this is a defect of mase or of the engine",
+        )

@@ -1,0 +1,174 @@
+"""Comparing what an engine computes with what the graph computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mase.runtime.verification.engine import Arrays, Engine
+from mase.runtime.verification.expected import Expected
+
+__all__ = ["Check", "Mismatch", "check_file", "compare_outputs", "differences"]
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first number that differs.
+
+    Args:
+        node: the name of the node.
+        index: where in its value.
+        expected: what the graph computes.
+        found: what the engine computes.
+    """
+
+    node: str
+    index: tuple[int, ...]
+    expected: float
+    found: float
+
+    def __str__(self) -> str:
+        at = ",".join(map(str, self.index))
+        return f"{self.node}[{at}]: expected {self.expected:.9g}, found {self.found:.9g}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came of one engine on one set of vectors.
+
+    Args:
+        engine: its name.
+        vectors: what it was fed.
+        compared: how many numbers of outputs were compared.
+        wrong: how many of them differ.
+        first: the first node, in the graph's order, that differs, if an output does.
+        skipped: why the engine did not run.
+    """
+
+    engine: str
+    vectors: str
+    compared: int = 0
+    wrong: int = 0
+    first: Mismatch | None = None
+    skipped: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs."""
+        return self.wrong == 0
+
+    def as_json(self) -> dict[str, Any]:
+        """What a JSON file holds of it."""
+        made: dict[str, Any] = {
+            "engine": self.engine,
+            "vectors": self.vectors,
+            "compared": self.compared,
+            "wrong": self.wrong,
+        }
+        if self.first is not None:
+            made["first"] = vars(self.first) | {"index": list(self.first.index)}
+        return made | ({"skipped": self.skipped} if self.skipped else {})
+
+
+def differences(expected: NDArray[Any], found: NDArray[Any], tolerance: float = 0.0) -> NDArray[Any]:
+    """Where two arrays differ, as an array of truth values.
+
+    Args:
+        expected: any numbers; what has more bits than ``found`` is rounded to its type.
+        found: an array of the same shape.
+        tolerance: how far apart they may be, as a share of the largest magnitude expected.
+
+    Example:
+        >>> differences(np.array([1.0, 2.0]), np.array([1.0, 3.0], np.float32)).tolist()
+        [False, True]
+    """
+    if expected.shape != found.shape:
+        return np.ones(max(expected.shape, found.shape, key=lambda s: np.prod(s, dtype=int)), bool)
+    if found.dtype.kind == "f":
+        expected = expected.astype(found.dtype)
+    if tolerance == 0:
+        return ~((expected == found) | (np.isnan(expected) & np.isnan(found)))
+    scale = float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
+    return ~np.isclose(expected, found, rtol=0, atol=tolerance * max(scale, 1e-30), equal_nan=True)
+
+
+def check_file(
+    engine: Engine,
+    name: str,
+    feeds: Mapping[str, NDArray[Any]],
+    expected: Expected,
+    values: Sequence[str],
+    *,
+    vectors: str = "vectors",
+    tolerance: float = 0.0,
+) -> Check:
+    """Run an engine and compare its outputs; if they differ, find the first node that does.
+
+    Args:
+        engine: the engine, with its file.
+        name: what it is called.
+        feeds: its inputs.
+        expected: what the graph computes for them.
+        values: names of the values that the file holds.
+        vectors: what the inputs are called.
+        tolerance: as for `differences`.
+    """
+    check = compare_outputs(name, vectors, expected, engine.run(feeds), tolerance)
+    if check.ok:
+        return check
+    return replace(check, first=_first(engine, feeds, expected, values, tolerance))
+
+
+def compare_outputs(
+    name: str, vectors: str, expected: Expected, found: Arrays, tolerance: float = 0.0
+) -> Check:
+    """Count how many numbers of outputs differ; the first that does is one of what is in ``found``."""
+    compared = wrong = 0
+    for output, array in expected.outputs.items():
+        other = found.get(output, found.get(f"{output}_output"))
+        if other is not None:
+            compared += array.size
+            wrong += int(differences(array, other, tolerance).sum())
+    if not compared:
+        return Check(name, vectors, skipped="it gave none of the outputs")
+    first = None
+    if wrong:
+        shared = (n for n in expected.values if n in found and found[n].dtype.kind == "f")
+        first = next((m for n in shared if (m := _where(n, expected.values, found, tolerance))), None)
+    return Check(name, vectors, compared, wrong, first)
+
+
+def _first(
+    engine: Engine,
+    feeds: Mapping[str, NDArray[Any]],
+    expected: Expected,
+    values: Sequence[str],
+    tolerance: float,
+) -> Mismatch | None:
+    """The first node that differs. What an optimiser fuses is looked at one value at a time."""
+    inside = [name for name in expected.values if name in set(values)]
+    groups = [inside] if engine.together else [[name] for name in inside]
+    for names in groups:
+        found = engine.run(feeds, names)
+        for name in names:
+            if name in found and (at := _where(name, expected.values, found, tolerance)) is not None:
+                return at
+    found = engine.run(feeds)
+    return next(
+        (m for n in expected.outputs if n in found and (m := _where(n, expected.outputs, found, tolerance))),
+        None,
+    )
+
+
+def _where(name: str, expected: Arrays, found: Arrays, tolerance: float) -> Mismatch | None:
+    wrong = differences(expected[name], found[name], tolerance)
+    if not wrong.any():
+        return None
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    inside = expected[name].shape == found[name].shape
+    pair = (expected[name][index], found[name][index]) if inside else (np.nan, np.nan)
+    return Mismatch(name, index, float(pair[0]), float(pair[1]))

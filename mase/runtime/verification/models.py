@@ -1,0 +1,68 @@
+"""ONNX models with more outputs, or with their dimensions fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from mase.ir import Expr, parse_dim
+
+__all__ = ["exposed", "fixed_sizes", "load", "metadata", "value_names"]
+
+
+def load(path: Path) -> ModelProto:
+    """A model with its weights."""
+    return cast(Any, onnx).load_model(str(path))
+
+
+def metadata(model: ModelProto) -> dict[str, str]:
+    """What the file tells of itself."""
+    return {p.key: p.value for p in model.metadata_props}
+
+
+def value_names(model: ModelProto) -> list[str]:
+    """The names of all values that the model computes, in order."""
+    return [name for node in model.graph.node for name in node.output if name]
+
+
+def exposed(model: ModelProto, names: Sequence[str]) -> ModelProto:
+    """A copy with further values as outputs."""
+    made = ModelProto()
+    made.CopyFrom(model)
+    known = {v.name: v for v in model.graph.value_info}
+    have = {o.name for o in model.graph.output}
+    for name in names:
+        if name not in have:
+            made.graph.output.append(known.get(name) or onnx.ValueInfoProto(name=name))
+    return made
+
+
+def fixed_sizes(model: ModelProto, feeds: Mapping[str, NDArray[Any]]) -> ModelProto:
+    """A copy whose symbolic dimensions are those of the inputs, for tools that want static shapes."""
+    sizes: dict[str, int] = {}
+    for value in model.graph.input:
+        for d, size in zip(value.type.tensor_type.shape.dim, feeds[value.name].shape, strict=True):
+            if d.dim_param:
+                sizes[d.dim_param] = size
+    made = ModelProto()
+    made.CopyFrom(model)
+    for value in (*made.graph.input, *made.graph.output, *made.graph.value_info):
+        for d in value.type.tensor_type.shape.dim:
+            if d.dim_param and (size := _size(d.dim_param, sizes)) is not None:
+                d.dim_value = size
+    return made
+
+
+def _size(text: str, sizes: Mapping[str, int]) -> int | None:
+    if text in sizes:
+        return sizes[text]
+    try:
+        value = parse_dim(text)
+        return value.evaluate(sizes) if isinstance(value, Expr) else value
+    except (ValueError, KeyError):
+        return None

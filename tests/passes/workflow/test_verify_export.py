@@ -1,0 +1,107 @@
+"""``verify-export``: what agrees passes, what was broken fails and is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+import mase
+from mase.ir import Graph, MaseError
+
+FORMATS = 'quantize{default={data_in="fixed<8,4>",weight="fixed<8,6>"}}'
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 10))
+    made = mase.trace(net, (torch.randn(4, 16),))
+    mase.Pipeline(FORMATS).run(made)
+    return made
+
+
+def test_every_engine_agrees(graph: Graph, tmp_path: Path) -> None:
+    passes = "export{format='qdq'},export{format='qonnx'},export{format='float'},verify-export{samples=100}"
+    mase.Pipeline(passes).run(graph.copy(), output_dir=tmp_path)
+    found = json.loads((tmp_path / "verify-export.json").read_text())
+    assert set(found) == {"the graph itself", "graph.float.onnx", "graph.qdq.onnx", "graph.qonnx.onnx"}
+    ran = [c for checks in found.values() for c in checks if "skipped" not in c]
+    assert len(ran) >= 7
+    assert all((c["compared"], c["wrong"]) == (1000, 0) for c in ran)
+
+
+def verified(graph: Graph, folder: Path, file: str, engines: str = "") -> None:
+    mase.Pipeline(f"verify-export{{path='{file}'{engines}}}").run(graph.copy(), output_dir=folder)
+
+
+def broken(graph: Graph, folder: Path, tensor: str, format: str = "qdq") -> str:
+    """An exported file in which one code of a weight is one more."""
+    mase.Pipeline(f"export{{format='{format}'}}").run(graph.copy(), output_dir=folder)
+    file = folder / f"graph.{format}.onnx"
+    model = onnx.load(file)
+    weight = next(t for t in model.graph.initializer if t.name == tensor)
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[3, 5] += 1 if values.dtype.kind == "i" else 2.0**-6
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, tensor))
+    onnx.save(model, file)
+    return file.name
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "onnxruntime, not optimised", "onnx reference"])
+def test_a_broken_weight_is_found(graph: Graph, tmp_path: Path, engine: str) -> None:
+    file = broken(graph, tmp_path, "2.weight_quantized")
+    with pytest.raises(MaseError, match=r"the first node that differs is _2\[\d+,3\]"):
+        verified(graph, tmp_path, file, f",engines=['{engine}']")
+
+
+def test_a_broken_weight_is_found_by_qonnx(graph: Graph, tmp_path: Path) -> None:
+    pytest.importorskip("qonnx")
+    file = broken(graph, tmp_path, "2.weight", "qonnx")
+    with pytest.raises(MaseError, match=r"_2\[\d+,3\]"):
+        verified(graph, tmp_path, file)
+
+
+def test_a_broken_rounding_is_found(graph: Graph, tmp_path: Path) -> None:
+    """Ties of one quantizer go up: the numbers before it are moved by a little more than nothing."""
+    mase.Pipeline("export").run(graph.copy(), output_dir=tmp_path)
+    file = tmp_path / "graph.qdq.onnx"
+    model = onnx.load(file)
+    at = next(
+        i for i, n in enumerate(model.graph.node) if n.name == "_1/QuantizeLinear" or "_0" in n.input[0]
+    )
+    node = model.graph.node[at]
+    assert node.op_type == "QuantizeLinear"
+    nudge = onnx.numpy_helper.from_array(np.float32(2**-12), "nudge")
+    model.graph.initializer.append(nudge)
+    model.graph.node.insert(at, onnx.helper.make_node("Add", [node.input[0], "nudge"], ["nudged"]))
+    model.graph.node[at + 1].input[0] = "nudged"
+    onnx.save(model, file)
+    with pytest.raises(MaseError, match=r"the first node that differs is _1\["):
+        verified(graph, tmp_path, file.name)
+
+
+def test_results_are_kept_although_it_fails(graph: Graph, tmp_path: Path) -> None:
+    file = broken(graph, tmp_path, "4.weight_quantized")
+    with pytest.raises(MaseError):
+        verified(graph, tmp_path, file)
+    first = json.loads((tmp_path / "verify-export.json").read_text())[file][0]["first"]
+    assert first["node"] == "_4"
+    assert first["expected"] != first["found"]
+
+
+def test_mistakes_are_named(graph: Graph, tmp_path: Path) -> None:
+    with pytest.raises(MaseError, match=r"no graph\.\*\.onnx"):
+        mase.Pipeline("verify-export").run(graph.copy(), output_dir=tmp_path)
+    with pytest.raises(MaseError, match=r"no file missing\.onnx"):
+        verified(graph, tmp_path, "missing.onnx")
+    mase.Pipeline("export").run(graph.copy(), output_dir=tmp_path)
+    with pytest.raises(MaseError, match="unknown engine 'onnxruntme'"):
+        verified(graph, tmp_path, "graph.qdq.onnx", ",engines=['onnxruntme']")
+    with pytest.raises(MaseError, match="tolerance is -1"):
+        mase.Pipeline("verify-export{tolerance=-1}").run(graph.copy(), output_dir=tmp_path)
