@@ -5,7 +5,7 @@ from mase.passes.registry import declare_passes
 __all__ = ["BUILTIN"]
 
 BUILTIN: dict[str, tuple[str, ...]] = {
-    "analyses": ("annotate-types", "cost", "plot", "profile", "report"),
+    "analyses": ("annotate-types", "cost", "plot", "profile", "report", "value-range"),
     "transforms": (
         "cse",
         "dce",

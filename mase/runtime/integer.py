@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ class Interpreter(nn.Module):
     Args:
         graph: the graph, with its weights.
         keep: names of the nodes whose values are kept in `values`; None keeps all, () none.
+        watch: told the name and value of every node as it is computed.
 
     Raises:
         MaseError: if the graph has another level, a node of ``keep`` does not exist, or a value may overflow.
@@ -41,7 +42,12 @@ class Interpreter(nn.Module):
         ([0, 2, 2], ['y'])
     """
 
-    def __init__(self, graph: Graph, keep: Collection[str] | None = ()) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        keep: Collection[str] | None = (),
+        watch: Callable[[str, Tensor], None] | None = None,
+    ) -> None:
         super().__init__()
         if graph.level != "integer":
             raise MaseError.of(
@@ -56,7 +62,7 @@ class Interpreter(nn.Module):
         if found.faults:
             raise MaseError(found.faults)
         self._intervals = found.intervals
-        self._keep = keep
+        self._keep, self._watch = keep, watch
         self.module = lower(graph).eval()
         self._placeholders = [n for n in self.module.graph.nodes if n.op == "placeholder"]
         self._walker = _Walker(self.module, self)
@@ -85,6 +91,8 @@ class Interpreter(nn.Module):
             return
         if name in self._intervals and not value.is_floating_point() and value.numel():
             _check(node, value, self._intervals[name])
+        if self._watch is not None:
+            self._watch(name, value)
         if self._keep is None or name in self._keep:
             self.values[name] = value
 

@@ -7,6 +7,7 @@ from functools import singledispatch
 from mase.ir.dim import Dim
 from mase.ir.graph import Node
 from mase.ir.op import Op
+from mase.ir.ops import exact
 from mase.ir.ops.attention import Attention
 from mase.ir.ops.conv import Conv, ConvTranspose
 from mase.ir.ops.nn import Linear
@@ -55,7 +56,7 @@ def _(op: QuantizedOp, node: Node) -> Dim:
 
 
 @macs.register
-def _(op: Linear | Conv, node: Node) -> Dim:
+def _(op: Linear | Conv | exact.Contraction, node: Node) -> Dim:
     # Every result sums over one row of the weight, which holds in/groups channels times the kernel.
     weight = _weight(node)
     return node.tensor_type.numel * (weight.numel // weight.shape[0])
@@ -69,7 +70,7 @@ def _(op: ConvTranspose, node: Node) -> Dim:
 
 
 @macs.register
-def _(op: MatMul, node: Node) -> Dim:
+def _(op: MatMul | exact.MatMul, node: Node) -> Dim:
     return node.tensor_type.numel * node.inputs[0].tensor_type.shape[-1]
 
 

@@ -13,6 +13,7 @@ from mase.passes.analyses.cost import Cost
 from mase.passes.analyses.hardware.resources import Resources
 from mase.passes.analyses.not_quantized import NotQuantized
 from mase.passes.analyses.statistics import Statistics
+from mase.passes.analyses.value_range import SeenRange, ValueRange
 
 __all__ = ["COLUMNS", "Cell", "Row", "rows_of"]
 
@@ -37,6 +38,7 @@ def _not_quantized(node: Node) -> str | None:
     if found := node.meta.get(NotQuantized):
         return found.reason
     skipped = node.graph.level != "float" and node.op.level == "float"
+    skipped = skipped and node.graph.level != "integer"  # where nothing is left in float
     plumbing = isinstance(node.op, Input | Parameter) or is_view(node.op)
     return "quantize did not meet it" if skipped and not plumbing else None
 
@@ -57,6 +59,10 @@ def _statistic(read: Callable[[Statistics], float]) -> Callable[[Node], Cell]:
     return cell
 
 
+def _range(found: ValueRange | SeenRange | None) -> Cell:
+    return f"{found.min} to {found.max}, {found.width} bits" if found else None
+
+
 COLUMNS: Mapping[str, Callable[[Node], Cell]] = {
     "node": lambda n: n.name,
     "scope": lambda n: n.scope or None,
@@ -75,6 +81,8 @@ COLUMNS: Mapping[str, Callable[[Node], Cell]] = {
     "max": _statistic(lambda s: s.max),
     "mean": _statistic(lambda s: s.mean),
     "std": _statistic(lambda s: sqrt(s.variance)),
+    "range": lambda n: _range(n.meta.get(ValueRange)),
+    "seen": lambda n: _range(n.meta.get(SeenRange)),
     "not quantized": _not_quantized,
 }
 """How each column is read off a node."""

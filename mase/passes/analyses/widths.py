@@ -22,9 +22,10 @@ def operand_width(node: Node, position: int) -> int:
 
 
 def param_width(node: Node, role: str) -> int:
-    """Bits of each element of a weight: of the format that the op quantizes it to, else of its type."""
-    format = role_formats(node.op).get(role)
-    return format.bits if format else _type_width(node.graph.state.entry(node.params[role]).type)
+    """Bits of each element of a weight: of the format it is quantized to or packed in, else of its type."""
+    entry = node.graph.state.entry(node.params[role])
+    format = role_formats(node.op).get(role) or (entry.stored if node.op.level == "integer" else None)
+    return format.bits if format else _type_width(entry.type)
 
 
 def result_width(node: Node) -> int:

@@ -62,7 +62,9 @@ class Constants:
 
     def _put(self, key: str, tensor: Tensor, format: Code | None) -> str:
         self._new[key] = _narrowed(tensor)
-        self._new.declare(key, self._new.entry(key).type, "buffer", _stored(format))
+        known = self._old.entry(key).kind if key in self._old else "buffer"
+        kind = "frozen" if known == "parameter" else known
+        self._new.declare(key, self._new.entry(key).type, kind, _stored(format))
         return key
 
 
