@@ -62,10 +62,7 @@ def test_arbitrary_scales(name: str, data_in: str, weight: str, width: int) -> N
     values = mase.interpret(integer, x)
     with torch.no_grad():
         shipped = lower(integer).eval()(x)
-        simulated = lower(graph).eval()(x)
     assert torch.equal(shipped, values[integer.outputs[0].name])
-    # The float simulation rounds elsewhere, and not by much: a requantized code in a hundred moves.
-    assert (shipped - simulated).abs().mean() < 0.03 * simulated.abs().mean()
     assert mase.loads(mase.dumps(integer)) == integer
 
 
