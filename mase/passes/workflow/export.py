@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Export"]
 
-ExportFormat = Literal["float", "qdq", "qonnx"]
-_LEVELS = {"float": ("float", "quantized"), "qdq": ("quantized",), "qonnx": ("quantized",)}
-_REMEDIES = {"quantized": "run quantize first", "float": "export it before it is made integer"}
+ExportFormat = Literal["float", "qdq", "qonnx", "integer"]
+_LEVELS = {
+    "float": ("float", "quantized"),
+    "qdq": ("quantized",),
+    "qonnx": ("quantized",),
+    "integer": ("integer",),
+}
+_REMEDIES = {
+    "integer": "run legalize-casts first",
+    "quantized": "run quantize first",
+    "float": "export it before it is made integer",
+}
 
 
 @register_pass("export")
@@ -30,7 +39,8 @@ class Export:
     Args:
         format: ``float`` for the float model; ``qdq`` for QuantizeLinear and DequantizeLinear, which
             onnxruntime, OpenVINO and TensorRT run in 8-bit integers; ``qonnx`` for QONNX's Quant, which has
-            any width.
+            any width; ``integer`` for a graph that ``legalize-casts`` left: MatMulInteger and ConvInteger,
+            exact requantizations, weights of up to 4 bits stored in 4.
         path: the file; by default ``graph.<format>.onnx`` in the output folder.
         pack: store weights of up to 4 bits as INT4 (``qdq``): the file is smaller, but runtimes without
             4-bit kernels compute such layers in float.
@@ -76,6 +86,8 @@ class Export:
             if graph.level != "float":
                 ctx.note("the float model has none of the graph's number formats")
             return print_graph(float_version(graph), None, "float")
+        if self.format == "integer":
+            return print_graph(graph, None, "integer")
         quantizers = QdqQuantizers(self.pack) if self.format == "qdq" else QonnxQuantizers()
         return print_graph(graph, quantizers, self.format)
 

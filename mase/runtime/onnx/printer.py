@@ -15,7 +15,7 @@ from mase.ir.ops.quantized import QuantizedOp, role_formats
 from mase.runtime.onnx import rules as _rules
 from mase.runtime.onnx.builder import QONNX_DOMAIN, Builder, symbols_of
 from mase.runtime.onnx.plan import Plan, plan_of
-from mase.runtime.onnx.registry import to_onnx
+from mase.runtime.onnx.registry import to_onnx, to_onnx_exact
 from mase.runtime.onnx.site import Quantizers, Sign, Site, Value
 from mase.runtime.onnx.types import value_info
 
@@ -74,7 +74,8 @@ class _Printer:
         inputs = tuple(self.values[n] for n in node.inputs)
         site = Site(node, node.op, self.builder, inputs, quantizers=self.quantizers, signs=signs)
         start = len(self.builder.nodes)
-        value = to_onnx(node.op, site)
+        rule = to_onnx_exact.find(node.op) if self.graph.level == "integer" else None
+        value = to_onnx(node.op, site) if rule is None else rule(node.op, site)
         if isinstance(value, str) and self._made(value, start) and not self.plan.altered(node):
             self.builder.rename(value, node.name, start)
             value = node.name

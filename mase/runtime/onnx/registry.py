@@ -10,7 +10,7 @@ from mase.ir.ops.moves import called_name
 from mase.ir.ops.torch import Call
 from mase.runtime.onnx.site import Site, Value
 
-__all__ = ["CallRule", "Rule", "call_to_onnx", "to_onnx", "to_onnx_quantized"]
+__all__ = ["CallRule", "Rule", "call_to_onnx", "to_onnx", "to_onnx_exact", "to_onnx_quantized"]
 
 Rule = Callable[[Any, Site], Value]
 CallRule = Callable[[Site, dict[str, Any]], Value]
@@ -91,5 +91,8 @@ quantized already, for an op quantizes its operands and its result is exact."""
 to_onnx_quantized = _Rules("to_onnx_quantized")
 """Quantized forms, by float op, of those ops that compute otherwise when they are quantized: averages by a
 fixed-point ``1/n``, batch norm from its scale and shift, attention that quantizes its weights, relu."""
+
+to_onnx_exact = _Rules("to_onnx_exact")
+"""What ops become in a graph of level ``integer``; those without a rule here are printed as at the others."""
 
 call_to_onnx = _CallRules()

@@ -6,8 +6,9 @@ import onnx
 from onnx import TensorProto
 
 from mase.ir import Dim, Dtype, MaseError, TensorType
+from mase.ir.formats.code import Code
 
-__all__ = ["dims_of", "element_type", "value_info"]
+__all__ = ["carrier_of", "dims_of", "element_type", "value_info"]
 
 _ELEMENTS = {
     "f64": TensorProto.DOUBLE,
@@ -37,9 +38,33 @@ def element_type(format: object) -> int:
         >>> element_type(F32)
         1
     """
+    if isinstance(format, Code):
+        return _ELEMENTS[_carrier(format)]
     if not isinstance(format, Dtype):
         raise MaseError.of(f"{format} is no element type of a machine, so ONNX has none for it")
     return _ELEMENTS[format.name]
+
+
+def _carrier(format: Code) -> str:
+    """The machine type that carries integers of a width."""
+    if format.code_min >= -128 and format.code_max <= 127:
+        return "i8"
+    if not format.signed and format.width == 8:
+        return "u8"
+    return "i32" if format.code_min >= -(2**31) and format.code_max < 2**31 else "i64"
+
+
+def carrier_of(format: object) -> Dtype:
+    """The machine type that carries values of a format: int8 where they fit, uint8, int32 or int64.
+
+    Example:
+        >>> [str(carrier_of(Code(w, s))) for w, s in ((4, True), (7, False), (8, False), (20, True))]
+        ['i8', 'i8', 'u8', 'i32']
+    """
+    if isinstance(format, Code):
+        return Dtype(_carrier(format))
+    assert isinstance(format, Dtype)
+    return format
 
 
 def dims_of(shape: tuple[Dim, ...]) -> list[int | str]:

@@ -9,10 +9,13 @@ from mase.runtime.onnx.rules import (
     calls_views,
     conv,
     core,
+    exact,
     nn,
     norm,
     pool,
+    products,
     quantized,
+    requantize,
 )
 
 __all__ = [
@@ -24,8 +27,11 @@ __all__ = [
     "calls_views",
     "conv",
     "core",
+    "exact",
     "nn",
     "norm",
     "pool",
+    "products",
     "quantized",
+    "requantize",
 ]

@@ -1,0 +1,64 @@
+"""Integers of any width in the types that machines have, and weights packed."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import TensorProto
+
+from mase.ir import Dtype, TensorType
+from mase.runtime.onnx.site import Site
+from mase.runtime.onnx.types import carrier_of
+
+__all__ = ["F64", "carrier", "centred", "machine", "stored_weight"]
+
+F64 = Dtype("f64")
+_I8, _U8 = Dtype("i8"), Dtype("u8")
+
+
+def carrier(type: TensorType) -> Dtype:
+    """The machine type that carries a value; see `carrier_of`."""
+    return carrier_of(type.format)
+
+
+def machine(site: Site, value: int) -> str:
+    """A number in the type of the node's value."""
+    return site.number(value, carrier(site.result))
+
+
+def centred(site: Site, position: int, zero_point: int) -> str:
+    """An operand less the code of 0, in the type of the node's value."""
+    wanted = carrier(site.result)
+    value = site.input(position)
+    if carrier(site.type(position)) != wanted:
+        value = site.cast(value, wanted)
+    return site.emit("Sub", value, machine(site, zero_point)) if zero_point else value
+
+
+def stored_weight(site: Site, *, unsigned: bool, order: tuple[int, ...] | None = None) -> tuple[str, int]:
+    """A weight as the 8-bit integers that kernels take, stored in 2, 4 or 8 bits; and its zero point.
+
+    Unsigned activations want unsigned weights: kernels for CPUs without VNNI saturate the sums of products
+    of an unsigned and a signed byte.
+
+    Args:
+        site: the node.
+        unsigned: whether the codes are moved to where none is negative.
+        order: the order of the dimensions.
+    """
+    codes = site.array("weight").astype(np.int64)
+    if order is not None:
+        codes = codes.transpose(order)
+    reach = max(int(codes.max(initial=0)), -int(codes.min(initial=0)) - 1)
+    if reach > 127:
+        raise site.error("weight has more than 8 bits, which the integer operators of ONNX do not take")
+    bits = 4 if reach <= 7 else 8
+    zero = 2 ** (bits - 1) if unsigned else 0
+    element = {(4, False): TensorProto.INT4, (4, True): TensorProto.UINT4}.get((bits, unsigned))
+    dtype = np.uint8 if unsigned else np.int8
+    known = ("codes", site.key("weight"), order, unsigned)
+    if known not in site.builder.cache:
+        site.builder.cache[known] = site.builder.constant(
+            (codes + zero).astype(dtype), site.key("weight"), element, own=True
+        )
+    name = site.builder.cache[known]
+    return (name if bits == 8 else site.cast(name, _U8 if unsigned else _I8)), zero

@@ -1,0 +1,120 @@
+"""Integer products: MatMulInteger and ConvInteger where operands have 8 bits, else wider arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mase.ir import F32, I64, Dtype
+from mase.ir.ops import exact
+from mase.runtime.onnx.integers import carrier, stored_weight
+from mase.runtime.onnx.registry import to_onnx_exact
+from mase.runtime.onnx.rules.conv import batched, squeezed
+from mase.runtime.onnx.site import Site
+
+__all__ = ["conv", "linear", "matmul", "window_sum"]
+
+_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_F32_BITS = 25  # of a signed integer that float32 holds
+
+
+@to_onnx_exact.register(exact.Linear)
+def linear(op: exact.Linear, site: Site) -> str:
+    """``int.linear``."""
+    x = carrier(site.type(0))
+    if x.bits == 8 and op.width <= 32:
+        weight, zero = stored_weight(site, unsigned=x.name == "u8", order=(1, 0))
+        zeros = _zero(site, op.zero_point, x), _zero(site, zero, x)
+        return _biased(site, site.emit("MatMulInteger", site.input(0), weight, *zeros))
+    weight = site.constant(site.array("weight").T.astype(np.int64), "weight")
+    product = site.emit("MatMul", _wide(site, 0, op.zero_point), weight)
+    return _biased(site, site.cast(product, carrier(site.result)))
+
+
+@to_onnx_exact.register(exact.MatMul)
+def matmul(op: exact.MatMul, site: Site) -> str:
+    """``int.matmul``."""
+    x, y = carrier(site.type(0)), carrier(site.type(1))
+    if (x, y) in ((x, x), (Dtype("i8"), Dtype("u8"))) and x.bits == y.bits == 8 and op.width <= 32:
+        zeros = _zero(site, op.zero_point, x), _zero(site, op.other_zero_point, y)
+        return _accumulated(site, site.emit("MatMulInteger", *site.inputs[:2], *zeros))
+    wide = _wide(site, 0, op.zero_point), _wide(site, 1, op.other_zero_point)
+    return site.cast(site.emit("MatMul", *wide), carrier(site.result))
+
+
+@to_onnx_exact.register(exact.Conv)
+def conv(op: exact.Conv, site: Site) -> str:
+    """``int.conv1d``, ``int.conv2d`` and ``int.conv3d``."""
+    spatial, type = op.float_op.spatial, carrier(site.type(0))
+    pads = [before for before, _ in op.padding] + [after for _, after in op.padding]
+    attributes: dict[str, Any] = {
+        "kernel_shape": list(site.tensor("weight").shape[2:]),
+        "strides": list(op.stride),
+        "dilations": list(op.dilation),
+        "group": op.groups,
+    }
+    x = batched(site, site.input(0), spatial)
+    if op.padding_mode != "zeros" and any(pads):
+        around = [0, 0, *pads[:spatial], 0, 0, *pads[spatial:]]
+        x, pads = site.emit("Pad", x, site.ints(*around), mode=_MODES[op.padding_mode]), [0] * len(pads)
+    if type.bits == 8 and op.width <= 32:
+        weight, zero = stored_weight(site, unsigned=type.name == "u8")
+        zeros = _zero(site, op.zero_point, type), _zero(site, zero, type)
+        result = site.emit("ConvInteger", x, weight, *zeros, pads=pads, **attributes)
+    elif op.width <= _F32_BITS:
+        x = site.emit("Sub", site.cast(x, F32), site.number(float(op.zero_point), F32))
+        weight = site.constant(site.array("weight").astype(np.float32), "weight")
+        result = site.cast(site.emit("Conv", x, weight, pads=pads, **attributes), carrier(site.result))
+    else:
+        raise site.error(
+            f"a convolution of {site.type(0).format} in {op.width} bits has no exact form in ONNX",
+            help="ConvInteger takes 8 bits; float32 holds sums of up to 25",
+        )
+    return squeezed(site, _biased(site, result, spatial), spatial)
+
+
+@to_onnx_exact.register(exact.WindowSum)
+def window_sum(op: exact.WindowSum, site: Site) -> str:
+    """``int.window_sum``: a convolution of every channel with ones."""
+    if op.width > _F32_BITS or op.ceil_mode:
+        raise site.error("sums of windows beyond 25 bits, or with ceil_mode, have no form in ONNX")
+    channels = site.fixed(site.type(0).shape[-3:-2], "channels of a pool")[0]
+    x = batched(site, site.input(0), 2)
+    x = site.cast(x, F32)
+    if op.zero_point:
+        x = site.emit("Sub", x, site.number(float(op.zero_point), F32))
+    ones = site.constant(np.ones((channels, 1, *op.kernel), np.float32), "ones")
+    sums = site.emit(
+        "Conv",
+        x,
+        ones,
+        kernel_shape=list(op.kernel),
+        strides=list(op.stride),
+        pads=list(op.padding) * 2,
+        group=channels,
+    )
+    return squeezed(site, site.cast(sums, carrier(site.result)), 2)
+
+
+def _zero(site: Site, value: int, type: Dtype) -> str:
+    return site.number(value, type)
+
+
+def _wide(site: Site, position: int, zero_point: int) -> str:
+    value = site.cast(site.input(position), I64)
+    return site.emit("Sub", value, site.number(zero_point, I64)) if zero_point else value
+
+
+def _accumulated(site: Site, value: str) -> str:
+    """An int32 result in the type of the node's value."""
+    wanted = carrier(site.result)
+    return value if wanted.name == "i32" else site.cast(value, wanted)
+
+
+def _biased(site: Site, value: str, spatial: int = 0) -> str:
+    """Plus the bias, which lies in the last dimension or before the spatial ones."""
+    if site.has("bias"):
+        bias = site.array("bias").astype(np.int32 if carrier(site.result).bits <= 32 else np.int64)
+        value = site.emit("Add", value, site.constant(bias.reshape(-1, *[1] * spatial), "bias"))
+    return _accumulated(site, value)
