@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mase.ir import Fixed, MaseError
-from mase.runtime.exact.norms import Norm, normalize, normalized
+from mase.ir.ops.exact import Norm
+from mase.runtime.exact.norms import norm, normalized
 from tests.runtime.integers_only import integers_only
 
 
@@ -46,7 +47,7 @@ def test_is_the_definition(data: Any, centered: bool, width: int, frac: int) -> 
     w = data.draw(st.lists(st.integers(-128, 127), min_size=len(row), max_size=len(row)))
     b = data.draw(st.lists(st.integers(-(2**15), 2**15 - 1), min_size=len(row), max_size=len(row)))
     with integers_only():
-        found = normalize(torch.tensor(row), torch.tensor(w), torch.tensor(b), p, (-1,))
+        found = norm(p, torch.tensor(row), weight=torch.tensor(w), bias=torch.tensor(b))
     assert found.tolist() == by_hand(row, w, b, p)
 
 
@@ -81,10 +82,10 @@ def test_error_is_within_the_bound(count: int, width: int, frac: int, eps: float
     root = ((squares.double() * 4.0**p.root_bits) + p.eps).sqrt().floor()
     varied = (squares > 0).flatten()
     allowed = true.abs() * (1 / root + 2.0**-20) + 2.0 ** -(p.frac + 1) + 1e-12
-    error = (normalized(codes, p, (-1,)).double() * 2.0**-p.frac - true).abs()
+    error = (normalized(p, codes).double() * 2.0**-p.frac - true).abs()
     assert bool((error <= allowed)[varied].all())
     # What the formats of the result and of the weight make of it.
-    result = normalize(codes, None, None, p, (-1,)).double() * p.out.step
+    result = norm(p, codes).double() * p.out.step
     within = (true.abs() < p.out.max - 1) & varied[:, None]
     assert bool(((result - true).abs() <= p.out.step / 2 + allowed)[within].all())
     assert bool((root >= 2.0**p.root_bits * math.sqrt(max(count - 1, 1)) - 1)[varied].all())
@@ -94,7 +95,7 @@ def test_error_is_within_the_bound(count: int, width: int, frac: int, eps: float
 def test_every_row_of_three_4_bit_codes(centered: bool) -> None:
     codes = torch.cartesian_prod(*[torch.arange(-8, 8)] * 3)
     p = Norm.of(Fixed(4, 2), Fixed(16, 12), count=3, eps=1e-5, centered=centered)
-    error = normalized(codes, p, (-1,)).double() * 2.0**-p.frac - exact(codes, 2, 1e-5, centered)
+    error = normalized(p, codes).double() * 2.0**-p.frac - exact(codes, 2, 1e-5, centered)
     assert float(error.abs().max()) < 2.0**-16
 
 
@@ -110,14 +111,14 @@ def test_agrees_with_torch() -> None:
         (False, F.rms_norm(x, (768,), gamma, 1e-5) + beta),
     ):
         p = Norm.of(source, out, count=768, eps=1e-5, centered=centered, weight=w, bias=b)
-        found = normalize(codes, weight, bias, p, (-1,)).double() * out.step
+        found = norm(p, codes, weight=weight, bias=bias).double() * out.step
         assert float((found - expected).abs().max()) <= out.step / 2 + 1e-5
 
 
 @given(st.lists(st.integers(-128, 127), min_size=2, max_size=30), st.booleans())
 def test_keeps_the_order(row: list[int], centered: bool) -> None:
     p = Norm.of(Fixed(8, 4), Fixed(8, 5), count=len(row), eps=1e-5, centered=centered)
-    assert bool((normalize(torch.tensor(sorted(row)), None, None, p, (-1,)).diff() >= 0).all())
+    assert bool((norm(p, torch.tensor(sorted(row))).diff() >= 0).all())
 
 
 @pytest.mark.parametrize("eps", [0.0, 1e-5, 1e-30])
@@ -126,7 +127,7 @@ def test_rows_without_variance_are_the_bias(eps: float) -> None:
     for centered, value in ((True, 77), (True, 0), (False, 0)):
         p = Norm.of(Fixed(8, 4), Fixed(8, 4), count=5, eps=eps, centered=centered, bias=bias)
         codes, shift = torch.full((2, 5), value), torch.arange(5)
-        assert normalize(codes, None, shift, p, (-1,)).tolist() == [[0, 1, 2, 3, 4]] * 2
+        assert norm(p, codes, bias=shift).tolist() == [[0, 1, 2, 3, 4]] * 2
 
 
 @pytest.mark.parametrize("count", [2, 768, 4096])
@@ -140,16 +141,17 @@ def test_the_largest_numbers_do_not_overflow(width: int, count: int) -> None:
     rows[0, 0] = rows[1, ::2] = source.code_max
     w = torch.full((count,), weight.code_min)
     b = torch.full((count,), bias.code_max)
-    found = normalize(rows, w, b, p, (-1,))
+    found = norm(p, rows, weight=w, bias=b)
     for i in range(2):
         assert found[i].tolist() == by_hand(rows[i].tolist(), w.tolist(), b.tolist(), p)
 
 
 def test_several_dimensions() -> None:
-    p = Norm.of(Fixed(8, 4), Fixed(8, 4), count=12, eps=1e-5, centered=True)
+    p = Norm.of(Fixed(8, 4), Fixed(8, 4), count=12, eps=1e-5, centered=True, dims=2)
+    flat = Norm.of(Fixed(8, 4), Fixed(8, 4), count=12, eps=1e-5, centered=True)
     codes = torch.randint(-128, 128, (2, 3, 4), generator=torch.manual_seed(0))
-    found = normalize(codes, None, None, p, (-2, -1))
-    assert torch.equal(found, normalize(codes.flatten(1), None, None, p, (-1,)).view(2, 3, 4))
+    found = norm(p, codes)
+    assert torch.equal(found, norm(flat, codes.flatten(1)).view(2, 3, 4))
 
 
 def test_refused() -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mase.ir import Fixed, MaseError
-from mase.runtime.exact.softmax import Softmax, power_table, softmax
+from mase.ir.ops.exact.softmax import Softmax, power_table
+from mase.runtime.exact.softmax import softmax
 from tests.runtime.integers_only import integers_only
 
 U8, U16 = Fixed(8, 8, signed=False), Fixed(16, 16, signed=False)
@@ -43,7 +44,7 @@ def by_hand(row: list[int], p: Softmax) -> list[int]:
 def test_is_the_definition(row: list[int], frac: int, out: Fixed) -> None:
     p = Softmax.of(2.0**-frac, out)
     with integers_only():
-        found = softmax(torch.tensor(row), p)
+        found = softmax(p, torch.tensor(row))
     assert found.tolist() == by_hand(row, p)
 
 
@@ -55,7 +56,7 @@ def check_error(codes: Tensor, step: float, out: Fixed) -> float:
     p = Softmax.of(step, out)
     exact = (codes.double() * step).softmax(-1)
     expected = exact.clamp(max=out.max)  # the largest code saturates
-    error = (softmax(codes, p).double() * out.step - expected).abs()
+    error = (softmax(p, codes).double() * out.step - expected).abs()
     assert bool((error <= bound(exact, p, codes.shape[-1]) + 1e-14).all())
     return float(error.max())
 
@@ -82,19 +83,19 @@ def test_every_pair_of_4_bit_scores() -> None:
 def test_monotone(row: list[int], frac: int) -> None:
     p = Softmax.of(2.0**-frac, U8)
     codes = torch.tensor(sorted(row))
-    assert bool((softmax(codes, p).diff() >= 0).all())
+    assert bool((softmax(p, codes).diff() >= 0).all())
 
 
 def test_does_not_depend_on_an_offset() -> None:
     p = Softmax.of(2.0**-5, U8)
     codes = torch.randint(-500, 500, (4, 9), generator=torch.manual_seed(1))
-    assert torch.equal(softmax(codes, p), softmax(codes + 2**50, p))
+    assert torch.equal(softmax(p, codes), softmax(p, codes + 2**50))
 
 
 def test_dimension() -> None:
-    p = Softmax.of(2.0**-5, U8)
+    p, second = Softmax.of(2.0**-5, U8), Softmax.of(2.0**-5, U8, dim=1)
     codes = torch.randint(-99, 99, (3, 4, 5), generator=torch.manual_seed(1))
-    assert torch.equal(softmax(codes, p, 1), softmax(codes.transpose(1, 2), p).transpose(1, 2))
+    assert torch.equal(softmax(second, codes), softmax(p, codes.transpose(1, 2)).transpose(1, 2))
 
 
 class TestMasks:
@@ -104,20 +105,20 @@ class TestMasks:
         codes = torch.tensor([[5, 900, -3, 20]])  # the largest is masked out
         keep = torch.tensor([True, False, True, True])
         with integers_only():
-            found = softmax(codes, self.p, keep=keep)
+            found = softmax(self.p, codes, keep)
         assert found[0, 1] == 0
-        assert torch.equal(found[:, keep], softmax(codes[:, keep], self.p))
+        assert torch.equal(found[:, keep], softmax(self.p, codes[:, keep]))
 
     def test_a_row_that_keeps_nothing_is_zero(self) -> None:
         codes = torch.tensor([[5, 900], [1, 2]])
         keep = torch.tensor([[False, False], [True, True]])
-        found = softmax(codes, self.p, keep=keep)
+        found = softmax(self.p, codes, keep)
         assert found[0].tolist() == [0, 0]
-        assert torch.equal(found[1], softmax(codes[1], self.p))
+        assert torch.equal(found[1], softmax(self.p, codes[1]))
 
     def test_far_below_is_zero(self) -> None:
         codes = torch.tensor([0, -(2**40)])
-        assert softmax(codes, self.p).tolist() == [U16.code_max, 0]
+        assert softmax(self.p, codes).tolist() == [U16.code_max, 0]
 
 
 def test_refused() -> None:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from mase.ir import Fixed, MaseError
 from mase.ir.ops import nn as nn_ops
+from mase.ir.ops.exact import Norm, Softmax
 from mase.ir.ops.quantized import with_formats
 from mase.runtime import modules as M
-from mase.runtime.exact.norms import Norm, normalize
-from mase.runtime.exact.softmax import Softmax, softmax
+from mase.runtime.exact import execute
 from mase.runtime.exact.tables import look_up, table_of
 from mase.runtime.kernels import quantize
 from tests.runtime.exact import codes, fill, run, ties
@@ -52,7 +52,7 @@ def test_softmax() -> None:
     out = Fixed(8, 8, signed=False)
     module = M.SoftmaxInteger(1, config={"data_in": F8, "data_out": out, **TABLE})
     x = ties(5, 6, 7, format=F8)
-    expected = softmax(ints(x, F8), Softmax.of(F8.step, out), 1).double() * out.step
+    expected = execute(Softmax.of(F8.step, out, dim=1), ints(x, F8)).double() * out.step
     assert torch.equal(run(module, x).double(), expected)
 
 
@@ -66,11 +66,9 @@ def test_layer_norm(affine: str, shape: tuple[int, ...]) -> None:
     fill(module, formats)
     x = ties(9, *shape, format=F16)
     given = {role: formats[role] for role in ("weight", "bias") if getattr(module, role, None) is not None}
-    p = Norm.of(F16, OUT, count=24, eps=1e-5, centered=True, **given)
-    weight, bias = (
-        ints(getattr(module, r).detach(), formats[r]) if r in given else None for r in ("weight", "bias")
-    )
-    expected = normalize(ints(x, F16), weight, bias, p, tuple(range(-len(shape), 0))).double() * OUT.step
+    p = Norm.of(F16, OUT, count=24, eps=1e-5, centered=True, dims=len(shape), **given)
+    roles = {r: ints(getattr(module, r).detach(), formats[r]) for r in given}
+    expected = execute(p, ints(x, F16), **roles).double() * OUT.step
     assert torch.equal(run(module, x).double(), expected)
 
 
@@ -89,7 +87,8 @@ def test_rms_norm(eps: float | None) -> None:
 def attention_by_hand(q: Tensor, k: Tensor, v: Tensor, keep: Tensor | None, scale: float) -> Tensor:
     out = Fixed(8, 8, signed=False)
     scores = ints(q, F8) @ ints(k, OUT).transpose(-2, -1)
-    probs = softmax(scores, Softmax.of(F8.step * OUT.step * scale, out), keep=keep)
+    op = Softmax.of(F8.step * OUT.step * scale, out)
+    probs = execute(op, scores) if keep is None else execute(op, scores, keep)
     return (probs @ ints(v, F8)).double() * out.step * F8.step
 
 

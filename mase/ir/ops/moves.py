@@ -17,7 +17,10 @@ _VIEWS = frozenset({
     "narrow", "permute", "reshape", "select", "slice", "split", "split_with_sizes", "squeeze", "t",
     "transpose", "unbind", "unflatten", "unsqueeze", "view",
 })
-_MOVES = frozenset({"cat", "clone", "flip", "gather", "index_select", "relu", "repeat", "roll", "stack"})
+_MOVES = frozenset({
+    "cat", "clone", "flip", "gather", "index_select", "relu", "repeat", "repeat_interleave", "roll",
+    "stack",
+})
 # fmt: on
 
 

@@ -107,6 +107,8 @@ class Relu(Activation):
 class Relu6(Activation):
     """``min(max(x, 0), 6)``."""
 
+    off_grid = False  # as far as the grid holds what it clips to
+
 
 @register_op("nn.leaky_relu")
 class LeakyRelu(Activation):
@@ -131,6 +133,7 @@ class Selu(Activation):
 class Hardtanh(Activation):
     """``x`` clipped to ``[min_val, max_val]``."""
 
+    off_grid = False  # as far as the grid holds what it clips to
     min_val: float = -1.0
     max_val: float = 1.0
 

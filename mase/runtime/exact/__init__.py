@@ -5,8 +5,19 @@ exists in hardware and in ONNX: sums, products, shifts, look-ups, and divisions 
 negative. `execute` finds the function of an op of the dialect ``int``.
 """
 
-from mase.runtime.exact import casts, contraction, elementwise, reduction
+from mase.runtime.exact import casts, contraction, elementwise, norms, reduction, rotary, softmax, tables
 from mase.runtime.exact.registry import execute
 from mase.runtime.exact.requantize import requantize
 
-__all__ = ["casts", "contraction", "elementwise", "execute", "reduction", "requantize"]
+__all__ = [
+    "casts",
+    "contraction",
+    "elementwise",
+    "execute",
+    "norms",
+    "reduction",
+    "requantize",
+    "rotary",
+    "softmax",
+    "tables",
+]

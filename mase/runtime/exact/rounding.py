@@ -1,4 +1,4 @@
-"""Shifts that round, and saturation."""
+"""From a grid to a format, and shifts to either side."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from torch import Tensor
 
 from mase.ir import Fixed
 from mase.ir.format import Rounding
+from mase.runtime.exact.requantize import shift_round
 
-__all__ = ["saturated", "shifted", "to_format"]
+__all__ = ["shifted", "to_format"]
 
 
 def shifted(codes: Tensor, bits: int, rounding: Rounding = "half_even") -> Tensor:
@@ -16,26 +17,14 @@ def shifted(codes: Tensor, bits: int, rounding: Rounding = "half_even") -> Tenso
     Args:
         codes: int64, so far from the largest that half of ``2**bits`` can be added.
         bits: how far to the right; below zero it is to the left, which must not overflow.
-        rounding: to nearest with ties to even, to nearest with ties up, or down.
+        rounding: what becomes of the bits that are shifted out.
 
     Example:
         >>> import torch
-        >>> x = torch.tensor([-3, -2, 1, 2, 3, 6])
-        >>> shifted(x, 2).tolist(), shifted(x, 2, "half_up").tolist(), shifted(x, 2, "floor").tolist()
-        ([-1, 0, 0, 0, 1, 2], [-1, 0, 0, 1, 1, 2], [-1, -1, 0, 0, 0, 1])
+        >>> shifted(torch.tensor([-3, 2, 6]), 2).tolist(), shifted(torch.tensor([-3, 2]), -2).tolist()
+        ([-1, 0, 2], [-12, 8])
     """
-    if bits <= 0:
-        return codes << -bits if bits else codes
-    if rounding == "floor":
-        return codes >> bits
-    # What is added is half, or one less where the code below is even.
-    half = 1 << (bits - 1)
-    return (codes + (half if rounding == "half_up" else half - 1 + ((codes >> bits) & 1))) >> bits
-
-
-def saturated(codes: Tensor, format: Fixed) -> Tensor:
-    """Codes within the range of a format."""
-    return codes.clamp(format.code_min, format.code_max)
+    return shift_round(codes, bits, rounding) if bits > 0 else codes << -bits
 
 
 def to_format(codes: Tensor, frac: int, format: Fixed) -> Tensor:
@@ -50,4 +39,4 @@ def to_format(codes: Tensor, frac: int, format: Fixed) -> Tensor:
     if left > 0:  # a left shift overflows no more once the codes are in range
         largest = max(-format.code_min, format.code_max)
         codes = codes.clamp(-(largest >> left) - 1, (largest >> left) + 1)
-    return saturated(shifted(codes, -left, format.rounding), format)
+    return shifted(codes, -left, format.rounding).clamp(format.code_min, format.code_max)

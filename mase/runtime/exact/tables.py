@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from mase.ir import Fixed, MaseError, Op
+from mase.ir.ops.exact.table import Table
+from mase.runtime.exact.registry import execute
 from mase.runtime.exact.scalars import DIGITS, float_function, has_table, precise
 
-__all__ = ["MAX_TABLE_BITS", "look_up", "table_of", "value_range"]
+__all__ = ["MAX_TABLE_BITS", "look_up", "table", "table_of", "value_range"]
 
 MAX_TABLE_BITS = 16
 
@@ -26,7 +28,7 @@ def look_up(codes: Tensor, table: Tensor, first: int) -> Tensor:
 
     Args:
         codes: int64.
-        table: int64, one-dimensional: the entry of the code ``first``, and on.
+        table: integers, one-dimensional: the entry of the code ``first``, and on.
         first: the least code.
 
     Example:
@@ -34,6 +36,12 @@ def look_up(codes: Tensor, table: Tensor, first: int) -> Tensor:
         [10, 12, 13]
     """
     return table[(codes - first).clamp(0, len(table) - 1)]
+
+
+@execute.register(Table)
+def table(op: Table, data_in: Tensor, *, table: Tensor) -> Tensor:
+    """``int.table``."""
+    return look_up(data_in, table, op.first).long()
 
 
 @lru_cache(maxsize=64)

@@ -7,9 +7,9 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from mase.ir import Op
+from mase.ir.ops import exact
 from mase.ir.ops import nn as nn_ops
-from mase.runtime.exact.softmax import Softmax as ExactSoftmax
-from mase.runtime.exact.softmax import softmax
+from mase.runtime.exact import execute
 from mase.runtime.exact.tables import look_up, table_of
 from mase.runtime.modules.codes import codes_of, computes_integers, fixed, real, where_nan
 from mase.runtime.modules.elementwise import Unary
@@ -69,8 +69,8 @@ class Softmax(Activation):
     """Weights that sum to one along ``dim``."""
 
     def integers(self, codes: Tensor) -> Tensor:
-        parameters = ExactSoftmax.of(fixed(self, "data_in").step, fixed(self, "data_out"))
-        return softmax(codes, parameters, self.rows()[0])
+        op = exact.Softmax.of(fixed(self, "data_in").step, fixed(self, "data_out"), dim=self.rows()[0])
+        return execute(op, codes)
 
     def rows(self) -> tuple[int, ...]:
         return (cast(Any, self).dim,)

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mase.ir import MaseError
-from mase.ir.ops import attention
-from mase.runtime.exact.softmax import Softmax, softmax
+from mase.ir.ops import attention, exact
+from mase.runtime.exact import execute
+from mase.runtime.exact.products import exact_product
 from mase.runtime.modules.base import QuantizedModule
 from mase.runtime.modules.codes import codes_of, computes_integers, fixed, real, where_nan
 from mase.runtime.modules.factory import arithmetic
-from mase.runtime.modules.grid import Grid, require_exact
 
 __all__ = ["Attention", "QuantizedAttention"]
 
@@ -80,34 +80,17 @@ class QuantizedAttention(QuantizedModule):
     def _integers(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         key, value = self._shared(query, key, value)
         operands = {"query": query, "key": key, "value": value}
-        q, k, v = (codes_of(x, fixed(self, role)).double() for role, x in operands.items())
-        self._require_exact(q.shape[-1], v.shape[-2])
+        q, k, v = (codes_of(x, fixed(self, role)) for role, x in operands.items())
         weights = fixed(self, "probs")
         step = fixed(self, "query").step * fixed(self, "key").step * self._scale(query)
-        scores = (q @ k.transpose(-2, -1)).long()
-        probs = softmax(scores, Softmax.of(step, weights), keep=self._keep(q, k, mask))
+        op = exact.Softmax.of(step, weights, causal=cast(Any, self).causal)
+        scores = exact_product(q, k.transpose(-2, -1), q.shape[-1], torch.matmul)
+        probs = execute(op, scores) if mask is None else execute(op, scores, _checked(mask))
+        result = exact_product(probs, v, v.shape[-2], torch.matmul)
         frac = weights.frac + fixed(self, "value").frac
-        result = real(self, (probs.double() @ v).long(), frac, 2**53, query)
         unknown = (key.isnan() | value.isnan()).any((-2, -1), keepdim=True)  # to whoever may attend to it
-        return where_nan(query, result.masked_fill(unknown, torch.nan), (-1,))
-
-    def _require_exact(self, features: int, length: int) -> None:
-        """Float64 multiplies the matrices, if it holds their sums of products."""
-        q, k, v, p = (cast(Grid, self.grid(role)) for role in ("query", "key", "value", "probs"))
-        require_exact(self.op_class.name, q.times(k).sum_of(features), p.times(v).sum_of(length))
-
-    def _keep(self, query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor | None:
-        """Which positions each attends to, None if to all."""
-        if mask is not None and mask.dtype is not torch.bool:
-            raise MaseError.of(
-                f"attention by tables takes a mask of bool, found {mask.dtype}",
-                help="say which positions to keep: mask > threshold",
-            )
-        if not cast(Any, self).causal:
-            return mask
-        shape = (query.shape[-2], key.shape[-2])
-        earlier = torch.ones(shape, dtype=torch.bool, device=query.device).tril()
-        return earlier if mask is None else earlier & mask
+        found = real(self, result, frac, 2**53, query).masked_fill(unknown, torch.nan)
+        return where_nan(query, found, (-1,))
 
     def _scale(self, query: Tensor) -> float:
         scale = cast(Any, self).scale
@@ -132,3 +115,13 @@ class QuantizedAttention(QuantizedModule):
         nothing = (scores == -torch.inf).all(-1, keepdim=True)
         probs = self.quantized("probs", scores.softmax(-1).masked_fill(nothing, 0.0))
         return F.dropout(probs, own.dropout, self.training) @ value
+
+
+def _checked(mask: Tensor) -> Tensor:
+    """A mask that says which positions to keep."""
+    if mask.dtype is not torch.bool:
+        raise MaseError.of(
+            f"attention by tables takes a mask of bool, found {mask.dtype}",
+            help="say which positions to keep: mask > threshold",
+        )
+    return mask

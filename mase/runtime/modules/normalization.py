@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm  # pyright: ignore[reportPrivateUsage]
 
-from mase.ir.ops import norm
-from mase.runtime.exact.norms import Norm, normalize
+from mase.ir.ops import exact, norm
+from mase.runtime.exact import execute
 from mase.runtime.modules.base import QuantizedModule
 from mase.runtime.modules.codes import codes_of, computes_integers, fixed, real, where_nan
 from mase.runtime.modules.factory import arithmetic
@@ -41,22 +41,22 @@ class TrailingNorm(Normalization):
         if not computes_integers(self, input):
             return super().forward(input)
         own = cast(Any, self)
-        dims = tuple(range(-len(own.normalized_shape), 0))
         roles = {"weight": own.weight, "bias": getattr(own, "bias", None)}
         given = {role: codes_of(t, fixed(self, role)) for role, t in roles.items() if t is not None}
-        weight, bias = given.get("weight"), given.get("bias")
-        result = normalize(codes_of(input, fixed(self, "data_in")), weight, bias, self._record(*given), dims)
+        result = execute(self._record(*given), codes_of(input, fixed(self, "data_in")), **given)
+        dims = tuple(range(-len(own.normalized_shape), 0))
         out = fixed(self, "data_out")
         return where_nan(input, real(self, result, out.frac, 2**out.width, input), dims)
 
-    def _record(self, *roles: str) -> Norm:
+    def _record(self, *roles: str) -> exact.Norm:
         own = cast(Any, self)
-        return Norm.of(
+        return exact.Norm.of(
             fixed(self, "data_in"),
             fixed(self, "data_out"),
             count=math.prod(own.normalized_shape),
             eps=own.mase_op.float_op.epsilon,
             centered=self.centered,
+            dims=len(own.normalized_shape),
             **{role: fixed(self, role) for role in roles},
         )
 

@@ -45,9 +45,13 @@ from mase.ir.ops.exact.contraction import Contraction, Conv, Conv1d, Conv2d, Con
 from mase.ir.ops.exact.elementwise import Add, Mul, Scale
 from mase.ir.ops.exact.interval import Interval, hull
 from mase.ir.ops.exact.lookup import Embedding
+from mase.ir.ops.exact.norm import Norm
 from mase.ir.ops.exact.quantity import Quantity, real_value
 from mase.ir.ops.exact.reduction import Sum, WindowSum
 from mase.ir.ops.exact.requantization import Dyadic, Requantization
+from mase.ir.ops.exact.rotary import RotaryEmbedding
+from mase.ir.ops.exact.softmax import Softmax
+from mase.ir.ops.exact.table import Table
 
 __all__ = [
     "Add",
@@ -66,12 +70,16 @@ __all__ = [
     "Linear",
     "MatMul",
     "Mul",
+    "Norm",
     "Quantity",
     "Quantize",
     "Requantization",
     "Requantize",
+    "RotaryEmbedding",
     "Scale",
+    "Softmax",
     "Sum",
+    "Table",
     "WindowSum",
     "hull",
     "interval_of",
