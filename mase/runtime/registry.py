@@ -11,13 +11,14 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from mase.ir.diagnostics import MaseError, did_you_mean
 
 __all__ = ["Registry"]
 
 T = TypeVar("T")
+E = TypeVar("E")
 
 
 class Registry(Generic[T]):
@@ -47,8 +48,8 @@ class Registry(Generic[T]):
         self._found = package is None and group is None
         self._entries: dict[str, T] = {}
 
-    def register(self, name: str, *aliases: str) -> Callable[[T], T]:
-        """A decorator that registers what it decorates, and returns it unchanged.
+    def register(self, name: str, *aliases: str) -> Callable[[E], E]:
+        """A decorator that registers what it decorates, and returns it unchanged: its own type too.
 
         Args:
             name: what users write.
@@ -58,13 +59,13 @@ class Registry(Generic[T]):
             MaseError: if one of the names already means something else.
         """
 
-        def add(entry: T) -> T:
+        def add(entry: E) -> E:
             for each in (name, *aliases):
                 if not _same(self._entries.get(each, entry), entry):
                     raise MaseError.of(
                         f"{self.kind} {each!r} is registered twice", help="choose another name"
                     )
-                self._entries[each] = entry
+                self._entries[each] = cast(T, entry)
             return entry
 
         return add

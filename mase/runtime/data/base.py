@@ -102,11 +102,20 @@ class DataModule(pl.LightningDataModule, ABC):
     def setup(self, stage: str | None = None) -> None:
         self.splits  # noqa: B018  # reads and checks the samples
 
+    def order(self, samples: Samples, generator: torch.Generator) -> Shuffle:
+        """The order of the training samples.
+
+        Args:
+            samples: the training split.
+            generator: what the loader seeds its worker processes from.
+        """
+        return Shuffle(cast(Sized, samples), seed=self.seed, workers=generator)
+
     def train_dataloader(self) -> DataLoader[Any]:
         generator = torch.Generator()
-        shuffle = Shuffle(cast(Sized, self.splits.train), seed=self.seed, workers=generator)
-        shuffle.set_epoch(self._first_epoch)
-        return self._loader(self.splits.train, sampler=shuffle, generator=generator)
+        order = self.order(self.splits.train, generator)
+        order.set_epoch(self._first_epoch)
+        return self._loader(self.splits.train, sampler=order, generator=generator)
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self._loader(self.splits.val)
