@@ -27,7 +27,7 @@ LEAST = 0.5
 
 @offers("sentiment", PACKAGE)
 def sentiment(into: Path) -> Path:
-    """10,070 sentences of film reviews, good (1) or bad (0), as csv: `csv:data/sentiment` of mase reads them."""
+    """10,070 sentences of film reviews, good (1) or bad (0): `csv:data/sentiment` of mase reads them."""
     found = sorted(PACKAGE.folder.glob("vader*/additional_resources/hutto_ICWSM_2014.tar.gz"))
     if not found:
         raise PackageError(f"{PACKAGE.spec} holds no ratings")

@@ -117,8 +117,12 @@ def test_pairs_of_texts(tmp_path: Path) -> None:
     )
     data = make_data(
         *(f"csv:{file}",),
-        **{"task": "text-classification", "tokenizer": tokenizer(), "batch_size": 2},
-        **{"text": "p", "text_pair": "h", "label": "y"},
+        task="text-classification",
+        tokenizer=tokenizer(),
+        batch_size=2,
+        text="p",
+        text_pair="h",
+        label="y",
     )
     batch = data.example_batch()
     expected = tokenizer()("a film", "the plot")
@@ -294,7 +298,7 @@ def test_a_download_that_is_not_possible(monkeypatch: pytest.MonkeyPatch) -> Non
         raise ConnectionError(f"Couldn't reach {name!r} on the Hub (OfflineModeIsEnabled)")
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    with pytest.raises(MaseError, match="hf:imdb cannot be downloaded: Couldn't reach") as caught:
+    with pytest.raises(MaseError, match="hf:stanfordnlp/imdb cannot be downloaded: Couldn't reach") as caught:
         make_data("hf:imdb", tokenizer=tokenizer()).setup()
     assert "hf:DIR" in str(caught.value)
     assert "HF_HUB_OFFLINE=1" in str(caught.value)

@@ -14,7 +14,8 @@ pytest.importorskip("datasets")
 transformers: Any = pytest.importorskip("transformers")
 tokenizers: Any = pytest.importorskip("tokenizers")
 
-WORDS = "the a film movie story plot is was very not quite good fine great bad awful dull poor".split()
+WORDS = ["the", "a", "film", "movie", "story", "plot", "is", "was", "very", "not", "quite"]
+WORDS += ["good", "fine", "great", "bad", "awful", "dull", "poor"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SIZE = {
     "vocab_size": len(SPECIAL) + len(WORDS),
