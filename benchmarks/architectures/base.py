@@ -22,7 +22,7 @@ class Architecture:
         example: the keyword arguments for a batch and a length.
         lengths: by input, the names of the dimensions that vary beside the batch.
         others: further sizes (batch, length) that the graph must be right at.
-        opaque: how many modules capture keeps whole of its own accord.
+        branches: whether the model takes another path in training, which a graph of its evaluation has not.
         size: the sizes that the graph is captured at.
     """
 
@@ -31,7 +31,7 @@ class Architecture:
     example: Callable[[int, int], dict[str, Any]]
     lengths: Mapping[str, Mapping[int, str]] = field(default_factory=dict[str, Mapping[int, str]])
     others: tuple[tuple[int, int], ...] = ((3, 10), (3, 7))
-    opaque: int = 0
+    branches: bool = False
     size: tuple[int, int] = (2, 10)
 
     def build(self) -> nn.Module:

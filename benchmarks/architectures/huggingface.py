@@ -152,7 +152,8 @@ def language() -> list[Architecture]:
         _case("GemmaForCausalLM", "GemmaConfig", heads),
         _case("PhiForCausalLM", "PhiConfig", TEXT),
         _case("MixtralForCausalLM", "MixtralConfig", MIXTRAL),
-        _case("MambaForCausalLM", "MambaConfig", mamba, opaque=2),
+        _case("MambaForCausalLM", "MambaConfig", {**mamba, "use_cache": False}),
+        _case("MambaForCausalLM", "MambaConfig", mamba, suffix="/cache", branches=True),
     ]
 
 

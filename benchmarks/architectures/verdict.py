@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -20,15 +21,17 @@ from mase.frontends.arguments import Arguments
 from mase.frontends.capture import CaptureWarning
 from mase.frontends.layout import flatten
 from mase.ir import Graph
+from mase.passes.analyses.report_rows import rows_of
 
 from .base import Architecture
 
 __all__ = ["PROPERTIES", "Verdict", "judge"]
 
-PROPERTIES = ("eval", "sizes", "train", "gradients", "learns", "shared", "keys", "text", "reload")
+PROPERTIES = ("eval", "sizes", "train", "gradients", "learns", "shared", "keys", "text", "reload", "quantize")
 """Equal in eval mode, at other sizes, in training with the same seed; equal gradients; a step of training
 changes weights; weights shared with the source; the source's keys; the text reads back as the same graph;
-the files give the same module without the source."""
+the files give the same module without the source; `quantize` with its defaults gives a module that computes
+and learns, and what stays in float says why."""
 
 
 @dataclass
@@ -38,7 +41,8 @@ class Verdict:
     Args:
         name: the architecture.
         error: why there is no graph; empty if there is one.
-        held: by property, "" if it holds, else why it does not.
+        held: by property, "" if it holds, else why it does not. Those of training are left out for a model
+            that takes another path there.
     """
 
     name: str
@@ -91,7 +95,8 @@ class _Comparison:
 
     def into(self, held: dict[str, str]) -> None:
         """Measure every property."""
-        for name in PROPERTIES:
+        skipped = ("train", "gradients") if self._architecture.branches else ()
+        for name in (p for p in PROPERTIES if p not in skipped):
             measure: Callable[[], str] = getattr(self, f"_{name}")
             try:
                 held[name] = measure()
@@ -155,6 +160,32 @@ class _Comparison:
             lowered = mase.lower(again, source_model=self._architecture.build() if opaque else None)
             expected = called(self._lowered, self._taken(), train=False)
             return difference(expected, called(lowered, self._taken(), train=False))
+
+    def _quantize(self) -> str:
+        graph = self._graph.copy()
+        mase.Pipeline("quantize").run(graph, _Batches(self._taken()))
+        quantized = sum(n.op.level == "quantized" for n in graph.nodes)
+        silent = [r["node"] for r in rows_of(graph) if r["not quantized"] == "quantize did not meet it"]
+        lowered = mase.lower(graph, source_model=self._model)
+        leaves, _ = flatten(called(lowered, self._taken(), train=False))
+        finite = all(bool(torch.isfinite(x).all()) for x in leaves if isinstance(x, torch.Tensor))
+        gradients, changed, _ = _trained(lowered, self._taken())
+        nan = [k for k, g in gradients.items() if not bool(torch.isfinite(g).all())]
+        if not quantized or not finite or not changed or nan or silent:
+            learns = f"{changed} weights change, not finite: {nan[:2]}"
+            return f"{quantized} ops, finite: {finite}, {learns}, without a reason: {silent[:3]}"
+        return ""
+
+
+class _Batches(pl.LightningDataModule):
+    """One batch, by the names of the model's arguments."""
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._arguments = arguments
+
+    def train_dataloader(self) -> Any:
+        return [self._arguments]
 
 
 def called(module: nn.Module, arguments: Mapping[str, Any], *, train: bool) -> Any:

@@ -15,10 +15,11 @@ from torch.export.graph_signature import InputKind
 
 from mase.frontends.arguments import Arguments
 from mase.frontends.dynamic import Dynamic
+from mase.frontends.functions import NAMES
 from mase.frontends.importer import Importer
 from mase.frontends.inplace import functionalize
 from mase.frontends.internals import mutates
-from mase.frontends.layout import flatten, parts, paths
+from mase.frontends.layout import flatten, parts, paths, rebuild
 from mase.frontends.leaves import Leaf
 from mase.frontends.names import call_target
 from mase.frontends.regions import inline_regions
@@ -163,9 +164,12 @@ class _Builder:
         site = self._session.site(index)
         args, kwargs = site.bind(tensors, sizes)
         if site.leaf is None:
-            node.name = "attention"
-            return [self._importer.call(node, site.path, args, kwargs, node.meta["val"][0])]
-        made = self._importer.module(node, site.path, site.leaf, args, kwargs, self._type(node, site.layout))
+            node.name = NAMES[site.path]
+            value = rebuild(site.layout, node.meta["val"])
+            made = self._importer.call(node, site.path, args, kwargs, value)
+        else:
+            seen = self._type(node, site.layout)
+            made = self._importer.module(node, site.path, site.leaf, args, kwargs, seen)
         used = [user.args[1] for user in node.users]
         return [self._element(made, path) if i in used else None for i, path in paths(site.layout)]
 

@@ -10,7 +10,7 @@ from torch import nn
 from mase.ir import ops
 from mase.ir.op import Op
 
-__all__ = ["attention_result", "quick_result"]
+__all__ = ["attention_result", "quick_result", "scan_result"]
 
 
 def quick_result(op: Op | None, module: nn.Module, *operands: Any) -> Any:
@@ -63,3 +63,10 @@ def attention_result(query: Any, key: Any, value: Any, *settings: Any, **named: 
     if not tensors or not query.dim() == key.dim() == value.dim() or query.dtype != value.dtype:
         return None
     return query.new_empty((*query.shape[:-1], value.shape[-1]))
+
+
+def scan_result(
+    x: torch.Tensor, step: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a selective scan gives: the result and the last state."""
+    return torch.empty_like(x), x.new_empty((*x.shape[:2], a.shape[1]))

@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from mase.frontends.functions import RESULTS, functions_marked
 from mase.frontends.layout import flatten, rebuild
 from mase.frontends.leaves import Leaf, bind_operands
-from mase.frontends.quick import attention_result, quick_result
+from mase.frontends.quick import quick_result
 from mase.ir.diagnostics import MaseError
 
-__all__ = ["ATTENTION", "MARKER", "Session", "Site"]
+__all__ = ["MARKER", "Session", "Site"]
 
 _LIBRARY = torch.library.Library("mase", "FRAGMENT")
 cast(Any, _LIBRARY).define("leaf(int site, Tensor[] tensors, SymInt[] sizes) -> Tensor[]")
@@ -33,7 +32,6 @@ MARKER: Any = torch.ops.mase.leaf.default
 _ACTIVE: ContextVar[Session] = ContextVar("mase_capture_session")
 _TENSOR, _SIZE = object(), object()  # holes in a flattened argument list
 
-ATTENTION = "aten.scaled_dot_product_attention.default"
 ShapeRule = Callable[..., Any]
 
 
@@ -92,7 +90,7 @@ class Session:
         try:
             for path, leaf in self.leaves.items():
                 self._mark(path, leaf)
-            with _Functions(self):
+            with functions_marked(lambda path, args, kwargs: self.mark(path, None, args, kwargs)):
                 yield
         finally:
             _ACTIVE.reset(token)
@@ -144,25 +142,12 @@ class Session:
 
     def _run(self, site: Site, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if site.leaf is None:
-            return attention_result(*args, **kwargs)
+            return RESULTS[site.path](*args, **kwargs)
         if site.path in self._rules:
             return self._rules[site.path](*args, **kwargs)
         module = site.leaf.module
         quick = quick_result(site.leaf.op, module, *args) if not kwargs else None
         return type(module).forward(module, *args, **kwargs) if quick is None else quick
-
-
-class _Functions(TorchFunctionMode):
-    """Marks calls of attention, whose decomposition on symbolic sizes takes most of a trace's time."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__()
-        self._session = session
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.scaled_dot_product_attention and attention_result(*args, **(kwargs or {})) is not None:
-            return self._session.mark(ATTENTION, None, args, kwargs or {})
-        return func(*args, **(kwargs or {}))
 
 
 def _hole(value: Any) -> Any:

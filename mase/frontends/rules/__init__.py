@@ -5,7 +5,17 @@ text of the called function. Each rule is one decorated function that gives None
 not compute exactly what torch does.
 """
 
-from mase.frontends.rules import activations, attention, convs, layers, norms, pools, recurrent, tensors
+from mase.frontends.rules import (
+    activations,
+    attention,
+    blocks,
+    convs,
+    layers,
+    norms,
+    pools,
+    recurrent,
+    tensors,
+)
 from mase.frontends.rules.base import CallSite, Unit, from_call, from_module
 
 __all__ = [
@@ -13,6 +23,7 @@ __all__ = [
     "Unit",
     "activations",
     "attention",
+    "blocks",
     "convs",
     "from_call",
     "from_module",

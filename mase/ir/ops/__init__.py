@@ -6,6 +6,7 @@ from mase.ir.ops import (
     core,
     drop_path,
     exact,
+    experts,
     integer,
     moves,
     nn,
@@ -13,6 +14,7 @@ from mase.ir.ops import (
     pool,
     quantized,
     recurrent,
+    scan,
     tensor,
     torch,
 )
@@ -23,6 +25,7 @@ __all__ = [
     "core",
     "drop_path",
     "exact",
+    "experts",
     "integer",
     "moves",
     "nn",
@@ -30,6 +33,7 @@ __all__ = [
     "pool",
     "quantized",
     "recurrent",
+    "scan",
     "tensor",
     "torch",
 ]

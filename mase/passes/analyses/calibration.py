@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -125,7 +126,7 @@ def _weight_sketch(node: Node, key: str, tensor: Tensor) -> Sketch:
 
 
 def model_inputs(batch: Any, graph: Graph) -> list[Any]:
-    """What a batch gives for each input of the graph, in their order.
+    """What a batch gives for each argument that the graph's inputs lie in, in their order.
 
     Args:
         batch: a tensor; inputs followed by targets, ``(inputs, labels)``, where ``inputs`` may be such
@@ -142,10 +143,11 @@ def model_inputs(batch: Any, graph: Graph) -> list[Any]:
         >>> model_inputs(("images", "labels"), graph), model_inputs({"y": 1, "x": 0}, graph)
         (['images'], [0])
     """
-    inputs = graph.inputs
+    inputs = {_argument(node): node for node in reversed(graph.inputs)}
+    names = list(reversed(inputs))
     if isinstance(batch, Mapping):
         given = cast(Mapping[str, Any], batch)
-        return [_named(given, node) for node in inputs]
+        return [_named(given, name, inputs[name]) for name in names]
     if not isinstance(batch, Sequence) or isinstance(batch, str):
         values: list[Any] = [batch]
     else:
@@ -153,17 +155,20 @@ def model_inputs(batch: Any, graph: Graph) -> list[Any]:
         if isinstance(values[0], Mapping | list | tuple):
             return model_inputs(values[0], graph)
     if len(values) < len(inputs):
-        names = ", ".join(n.name for n in inputs)
         raise MaseError.of(
-            f"a batch holds {len(values)} values, but the graph takes {len(inputs)}: {names}",
+            f"a batch holds {len(values)} values, but the graph takes {len(names)}: {', '.join(names)}",
             help="let the data module give mappings by input name",
         )
     return values[: len(inputs)]
 
 
-def _named(given: Mapping[str, Any], node: Node) -> Any:
+def _argument(node: Node) -> str:
+    """The argument that an input lies in: ``cache`` of ``cache.layers[0].keys``."""
     assert isinstance(node.op, Input)
-    name = node.op.path or node.name
+    return re.split(r"[.\[]", node.op.path, maxsplit=1)[0] or node.name
+
+
+def _named(given: Mapping[str, Any], name: str, node: Node) -> Any:
     if name not in given:
         raise MaseError.of(
             f"a batch has no entry {name!r}, which the graph takes",

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from mase.ir import Graph, Location, MaseError, Template, UsageError, parse_format, parse_type
-from mase.ir.ops import integer, nn, norm
+from mase.ir.ops import core, integer, nn, norm
 from mase.ir.ops.torch import Call
 from mase.ir.text import dumps, loads
 from mase.passes import Context
@@ -213,3 +213,11 @@ def test_batches_find_their_inputs() -> None:
         model_inputs({"ids": 1}, graph)
     with pytest.raises(MaseError, match="takes 2: ids, mask"):
         model_inputs(torch.zeros(3), graph)
+
+
+def test_inputs_inside_an_argument_come_from_that_argument() -> None:
+    graph = Graph()
+    for path in ("past[0].keys", "past[0].values", ""):
+        graph.add(core.Input(path=path), type=parse_type("f32[N]"), name="x")
+    assert model_inputs({"past": 1, "x_2": 2}, graph) == [1, 2]
+    assert model_inputs((1, 2, 3), graph) == [1, 2]
