@@ -467,6 +467,28 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(
     assert sorted(map(str, results(tmp_path / "parts"))) == sorted(map(str, results(tmp_path / "whole")))
 
 
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_a_trial_cut_off_amid_its_choices_makes_the_same_ones(
+    cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from optuna.trial import Trial
+
+    search(tmp_path / "whole", space=SMALL, trials=6)
+    true, left = Trial.suggest_categorical, [cut]
+
+    def suggest(self: Trial, name: str, choices: list[str]) -> str:
+        left[0] -= 1
+        if left[0] == -1:
+            raise KeyboardInterrupt
+        return true(self, name, choices)
+
+    monkeypatch.setattr(Trial, "suggest_categorical", suggest)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "parts", space=SMALL, trials=6)
+    search(tmp_path / "parts", space=SMALL, trials=6)
+    assert results(tmp_path / "parts") == results(tmp_path / "whole")
+
+
 def forked(target: Callable[..., None], *args: Any, **options: Any) -> Any:
     """Run something in another process, without importing torch once more."""
     process = multiprocessing.get_context("fork").Process(target=target, args=args, kwargs=options)

@@ -44,6 +44,7 @@ class SharedStudy:
         study: optuna's.
         storage: where it lives.
         sampler: the name of the sampler.
+        choices: the choices of each dimension.
         total: how many trials there are to be, those of all processes and earlier runs together.
         claims: held while a process begins a trial and says that it is its own.
     """
@@ -51,6 +52,7 @@ class SharedStudy:
     study: Study
     storage: BaseStorage
     sampler: str
+    choices: Mapping[str, Sequence[str]]
     total: int
     claims: ProcessLock
 
@@ -97,7 +99,7 @@ class SharedStudy:
             _check_same(name, known, facts)
         else:
             study.set_user_attr("search", dict(facts))
-        return cls(study, storage, sampler, total, claims)
+        return cls(study, storage, sampler, choices, total, claims)
 
     # -- what has been done -------------------------------------------------------------------
 
@@ -167,11 +169,13 @@ class SharedStudy:
 
     def _retry(self, trial: FrozenTrial) -> None:
         kept = {k: v for k, v in trial.system_attrs.items() if not k.startswith("constraints")}
+        # Cut off amid its choices, it makes all of them anew: the sampler's numbers belong to them in order.
+        chosen = trial.params.keys() == self.choices.keys()
         self.study.add_trial(
             create_trial(
                 state=TrialState.WAITING,
-                params=trial.params,
-                distributions=trial.distributions,
+                params=trial.params if chosen else {},
+                distributions=trial.distributions if chosen else {},
                 system_attrs={**kept, _RETRY_OF: trial.number},
             )
         )
