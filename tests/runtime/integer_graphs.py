@@ -145,13 +145,13 @@ def snap_scales(graph: Graph) -> None:
             graph.state[key] = 2.0 ** graph.state[key].log2().round()
 
 
-def quantized(model: nn.Module, x: Tensor, *, rounding: str = "", **formats: str) -> Graph:
+def quantized(model: nn.Module, x: Tensor, *, rounding: str = "", options: str = "", **formats: str) -> Graph:
     """A traced model, its formats calibrated on ``x``."""
     graph = mase.trace(model, (x[:4],))
     default = ", ".join(f'{role} = "{text}"' for role, text in formats.items())
-    rounds = f', rounding = "{rounding}"' if rounding else ""
-    options = f"quantize{{default = {{ {default} }}, batches = 1{rounds}}}"
-    mase.Pipeline(["fold-batchnorm", options]).run(graph, Batches(x))
+    more = [f"rounding = {rounding}"] * bool(rounding) + [options] * bool(options)
+    text = f"quantize{{{', '.join([f'default = {{ {default} }}', 'batches = 1', *more])}}}"
+    mase.Pipeline(["fold-batchnorm", text]).run(graph, Batches(x))
     return graph
 
 

@@ -22,6 +22,7 @@ from mase.ir.types import TensorType, Type
 __all__ = [
     "Nonlinear",
     "QuantizedOp",
+    "Requant",
     "derive",
     "float_op",
     "made_names",
@@ -35,6 +36,10 @@ __all__ = [
 Nonlinear = Literal["float", "table"]
 """How an `Op.off_grid` op of fixed-point operands computes: in floats, or exactly in integers, by tables,
 integer roots and reciprocals (in training in floats, then rounded)."""
+
+Requant = Literal["float", "dyadic"]
+"""How ops of scaled integers (``int<W>``) rescale: in float32, as ONNX's ``QuantizeLinear``, or as integer
+hardware does, by a 31-bit multiplier and a shift, with biases in units of the accumulator."""
 
 
 class QuantizedOp(Op):
@@ -51,6 +56,8 @@ class QuantizedOp(Op):
     """The format of the result; None where it stays as it was computed."""
     nonlinear: Nonlinear = "float"
     """An attribute of `off_grid` ops in the integer family, ``float`` of all others."""
+    requant: Requant = "float"
+    """An attribute of ops in the family of scaled integers, ``float`` of all others."""
 
     @property
     def float_op(self) -> Op:
@@ -132,6 +139,8 @@ class QuantizedOp(Op):
     def infer(self, *operands: Any, **roles: Any) -> Type:
         if wrong := self.misfit(self.formats):
             raise OpError(wrong)
+        if self.requant not in get_args(Requant):
+            raise OpError(f"requant: expected one of {', '.join(get_args(Requant))}")
         self._check_tables(*operands, **roles)
         for role in roles.keys() & set(self.scale_roles()):
             scale = roles.pop(role)
@@ -140,6 +149,7 @@ class QuantizedOp(Op):
         return self.float_op.infer(*operands, **roles)
 
 
+_SCALED = "scale_integer"
 _SCALE = ("scale", "zero_point")
 
 
@@ -155,6 +165,7 @@ def derive(base: type[Op], family: str) -> type[QuantizedOp]:
     defaults = {f.name: f.default for f in fields(base) if f.default is not MISSING}  # type: ignore[arg-type]
     formats = (*base.quantized_roles, "data_out")
     options: dict[str, Any] = {"nonlinear": Nonlinear} if family == "integer" and base.off_grid else {}
+    options |= {"requant": Requant} if family == _SCALED else {}
     namespace: dict[str, Any] = {
         "__module__": __name__,
         "__doc__": f"``{base.name}`` of operands quantized to the {family} family.",
@@ -223,6 +234,8 @@ def with_formats(op: Op, formats: Mapping[str, Format | None], nonlinear: Nonlin
     known: dict[str, Any] = {role: f for role, f in formats.items() if role in (*roles, "data_out")}
     if made.has_tables():
         known["nonlinear"] = nonlinear
+    if made.family == _SCALED and isinstance(op, QuantizedOp):
+        known["requant"] = op.requant
     return made(**source.attributes(), **known)
 
 

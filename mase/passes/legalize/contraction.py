@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -100,6 +99,9 @@ def contraction(node: Node, legal: Legalizer) -> Value:
     return legal.emit(node, op, x, scaling=scaling, roles=roles)
 
 
+_DYADIC = "quantize{requant=dyadic} lets the quantized graph do the same, in training too"
+
+
 def bias_codes(node: Node, legal: Legalizer, scaling: Scaling) -> Tensor:
     """The bias in units of the accumulator, rounded half to even where it is finer.
 
@@ -123,12 +125,12 @@ def bias_codes(node: Node, legal: Legalizer, scaling: Scaling) -> Tensor:
         return codes << -shift
     if format is None and op.family == "integer":
         raise legal.fault(node, "bias stays in float", "leave bias out of the rules, or give it a format")
-    values = [Fraction(float(v)) for v in _values(bias, format)]
-    factors = scaling.factors if scaling.axis is not None else scaling.factors * len(values)
-    exactly = [v / f for v, f in zip(values, factors, strict=True)]
-    if any(e.denominator != 1 for e in exactly):
-        legal.ctx.note("bias is rounded to the accumulator's scale", node)
-    return torch.tensor([round(e) for e in exactly])
+    # As the modules do where requant = "dyadic": the scale is a product of two float32, exact in float64.
+    units = torch.tensor([float(f) for f in scaling.factors], dtype=torch.float64)
+    exactly = _values(bias, format) / units
+    if op.requant == "float" and bool((exactly != exactly.round()).any()):
+        legal.ctx.note("bias is rounded to the accumulator's scale", node, help=_DYADIC)
+    return exactly.round().long()
 
 
 def _values(bias: Tensor, format: Format | None) -> Tensor:

@@ -5,28 +5,28 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mase.ir.formats import Fixed
+from mase.ir.formats import Fixed, Integer
 from mase.ir.graph import Node
 from mase.ir.ops import attention, exact, nn, pool, tensor
 from mase.ir.ops.exact import Interval
 from mase.ir.ops.quantized import QuantizedOp
 from mase.passes.legalize.registry import legalize
 from mase.passes.legalize.value import FIT, Scaling, Value
+from mase.runtime.exact.alignment import align, code_width
 
 if TYPE_CHECKING:
     from mase.passes.legalize.legalizer import Legalizer
 
-__all__ = ["add", "aligned", "join", "max_pool", "mul", "relu"]
-
-_ALIGNED_BITS = 31
+__all__ = ["add", "join", "max_pool", "mul", "relu"]
 
 
 @legalize.register(tensor.Add, tensor.Sub)
 def add(node: Node, legal: Legalizer) -> Value:
     """The sum or difference at the finer of two scales."""
     x, y = legal.operand(node, 0), legal.operand(node, 1)
-    scale, factors = aligned(x, y)
     assert isinstance(node.op, QuantizedOp)
+    formats = [f for f in node.op.formats.values() if isinstance(f, Fixed | Integer)]
+    scale, factors = align(x.scaling.factors[0], y.scaling.factors[0], code_width(*formats))
     sign = -1 if issubclass(node.op.base, tensor.Sub) else 1
     op = exact.Add(
         width=FIT,
@@ -36,21 +36,6 @@ def add(node: Node, legal: Legalizer) -> Value:
         other_zero_point=y.zero_point,
     )
     return legal.emit(node, op, x, y, scaling=Scaling.of(scale))
-
-
-def aligned(x: Value, y: Value) -> tuple[Fraction, tuple[int, int]]:
-    """One scale for two values with a scale each, and the integers that bring their codes to it.
-
-    Scales whose ratio is a power of two are aligned exactly. Of any others, the finer is approximated by so
-    many bits that an aligned operand has 31.
-    """
-    a, b = x.scaling.factors[0], y.scaling.factors[0]
-    ratio = Scaling.of(a / b).frac
-    if ratio is not None:
-        return min(a, b), (2 ** max(-ratio, 0), 2 ** max(ratio, 0))
-    widths = [v.interval.shifted(v.zero_point).width for v in (x, y)]
-    scale = max(a, b) / 2 ** max(_ALIGNED_BITS - max(widths), 8)
-    return scale, (max(round(a / scale), 1), max(round(b / scale), 1))
 
 
 @legalize.register(tensor.Mul)

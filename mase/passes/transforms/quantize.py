@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from mase.ir.diagnostics import MaseError
+from mase.ir.diagnostics import MaseError, UsageError
 from mase.ir.format import Format
 from mase.ir.formats import Fixed
 from mase.ir.graph import Graph, Node
 from mase.ir.keyed import formats_by_role
 from mase.ir.ops import core, nn
 from mase.ir.ops.moves import is_view
-from mase.ir.ops.quantized import Nonlinear, QuantizedOp, quantized_op, role_formats, with_formats
+from mase.ir.ops.quantized import Nonlinear, QuantizedOp, Requant, quantized_op, role_formats, with_formats
 from mase.passes.analyses.calibration import Split
 from mase.passes.analyses.not_quantized import NotQuantized
 from mase.passes.context import Context
@@ -64,6 +64,8 @@ class Quantize:
             ``float``, or ``table`` in integers alone, for ``legalize-casts``. Their results then have a
             format (``data_out``), by default as wide as the operand: up to 1 for weights, over the
             function's range for activations, by statistics for norms.
+        requant: how ops rescale ``int<W>``: ``float`` in float32, as ONNX's QuantizeLinear; ``dyadic`` as
+            `legalize-casts` does, with biases in units of the accumulator, for static scales.
 
     Raises:
         MaseError: for a bad rule or format, a weight that is not finite, or absent statistics.
@@ -77,11 +79,17 @@ class Quantize:
     scales: Scales = "static"
     rounding: Rounding | None = None
     nonlinear: Nonlinear = "float"
+    requant: Requant = "float"
 
     def __post_init__(self) -> None:
         # Before anything runs, so that a slip in a rule costs no time.
         self._base()
         self._rules()
+        if self.requant == "dyadic" and self.scales == "dynamic":
+            raise UsageError.of(
+                "requant=dyadic needs scales that are known, and scales=dynamic are not",
+                help="take scales=static or scales=learned",
+            )
 
     def run(self, graph: Graph, ctx: Context) -> None:
         """Quantize ``graph`` in place."""
@@ -96,7 +104,7 @@ class Quantize:
         for node in graph.nodes:
             plan = planner.plan(node)
             if isinstance(plan, QuantizedOp):
-                plans.append((node, plan))
+                plans.append((node, self._rescaling(plan)))
             elif plan is not None:
                 node.meta.set(NotQuantized(reason=plan))
                 ctx.stat("left in float")
@@ -111,6 +119,11 @@ class Quantize:
             _note_rounded_bias(node, op, ctx)
             ctx.stat("quantized")
         graph.level = "quantized"
+
+    def _rescaling(self, op: QuantizedOp) -> QuantizedOp:
+        if op.family != "scale_integer":
+            return op
+        return cast(QuantizedOp, replace(cast(Any, op), requant=self.requant))
 
     def _scales_of(self, node: Node, op: QuantizedOp, chooser: Chooser) -> dict[str, Scale]:
         if self.scales == "dynamic":

@@ -17,7 +17,7 @@ from mase.runtime.kernels.bits import code_type, finite, gradient_between, refus
 from mase.runtime.kernels.encoded import Encoded, Scale
 from mase.runtime.kernels.sharing import Sharing, check_shape
 
-__all__ = ["LEAST_SCALE", "IntegerKernel"]
+__all__ = ["LEAST_SCALE", "IntegerKernel", "exact_values"]
 
 LEAST_SCALE = 2.0**-126
 """The scale of nothing but zeros: the smallest normal float32."""
@@ -94,6 +94,24 @@ class IntegerKernel(ScaledKernel[Integer]):
         low, high = (_values(k, format, scale) for k in limits)
         outside = sharing.restore((arranged < low) | (arranged > high), x.shape)
         return gradient.masked_fill(outside, 0)
+
+
+def exact_values(x: Tensor, format: Integer, scale: Scale | None = None) -> Tensor:
+    """What codes mean, in float64, which holds ``scale * code`` exactly; NaN stays NaN.
+
+    The codes of float32 are those of `encode`; the quotient of a float64 is taken in float64.
+
+    Args:
+        x: float tensor of any shape.
+        format: the format of the codes.
+        scale: their scale; that of ``x`` if absent.
+    """
+    known = scale or IntegerKernel().scale_of(x, format)
+    assert known.value is not None
+    sharing = _sharing(format)
+    working = torch.float64 if x.dtype == torch.float64 else _working_type(format)
+    codes = _codes(sharing.arrange(x.to(working)), format, known).double()
+    return sharing.restore(_values(codes, format, known), x.shape)
 
 
 def _codes(x: Tensor, format: Integer, scale: Scale) -> Tensor:

@@ -22,7 +22,7 @@ __all__ = ["may_stay_wide", "quantized"]
 def quantized(op: QuantizedOp, source: Source) -> QuantizedModule:
     """Every ``mase.*`` op that `mase.ir.ops.quantized.derive` made."""
     base = op.float_op
-    config = op.formats | {"data_out": op.data_out, "nonlinear": op.nonlinear}
+    config = op.formats | {"data_out": op.data_out, "nonlinear": op.nonlinear, "requant": op.requant}
     module = quantized_module(type(op))(**to_arguments(base, source), config=config)
     if isinstance(base, conv.Conv):
         set_padding(module, base)

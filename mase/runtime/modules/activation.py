@@ -14,15 +14,14 @@ from mase.runtime.exact.tables import look_up, table_of
 from mase.runtime.modules.codes import codes_of, computes_integers, fixed, real, where_nan
 from mase.runtime.modules.elementwise import Unary
 from mase.runtime.modules.factory import arithmetic
+from mase.runtime.modules.scaled import precise
 
-__all__ = ["Activation", "Relu", "Softmax"]
+__all__ = ["Activation", "Clamp", "Relu", "Softmax"]
 
 _MODULES: dict[type[Op], type[nn.Module]] = {
-    nn_ops.Relu6: nn.ReLU6,
     nn_ops.LeakyRelu: nn.LeakyReLU,
     nn_ops.Elu: nn.ELU,
     nn_ops.Selu: nn.SELU,
-    nn_ops.Hardtanh: nn.Hardtanh,
     nn_ops.Hardsigmoid: nn.Hardsigmoid,
     nn_ops.Hardswish: nn.Hardswish,
     nn_ops.Gelu: nn.GELU,
@@ -76,5 +75,19 @@ class Softmax(Activation):
         return (cast(Any, self).dim,)
 
 
+class Clamp(Activation):
+    """A clamp, whose ends come onto the operand's grid where codes are clamped."""
+
+    def compute(self, x: Tensor) -> Tensor:
+        result = super().compute(x)
+        return precise(self, "data_in", result) if self.precise else result
+
+
+_MODULES_OF_CLAMPS: dict[type[Op], type[nn.Module]] = {
+    nn_ops.Relu6: nn.ReLU6,
+    nn_ops.Hardtanh: nn.Hardtanh,
+}
+for _op, _module in _MODULES_OF_CLAMPS.items():
+    arithmetic(_op, _module)(Clamp)
 for _op, _module in _MODULES.items():
     arithmetic(_op, _module)(Activation)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,11 @@ from mase.ir import Format, MaseError
 from mase.ir.axes import Axes
 from mase.ir.formats import Integer
 from mase.ir.keyed import formats_by_role
-from mase.ir.ops.quantized import Nonlinear, QuantizedOp
+from mase.ir.ops.quantized import Nonlinear, QuantizedOp, Requant
 from mase.runtime.kernels import Scale, fake_quantize
 from mase.runtime.modules.grid import Grid
 from mase.runtime.modules.rows import along
+from mase.runtime.modules.scaled import precise
 from mase.runtime.modules.scales import fake_quantize_learned
 
 __all__ = ["QuantizedModule"]
@@ -49,6 +50,7 @@ class QuantizedModule(nn.Module):
     data_out: Format | None
     """The format of the result; None where it stays as it was computed."""
     nonlinear: Nonlinear
+    requant: Requant
     """Whether an op whose results lie on no grid computes in floats or by tables, in eval mode."""
     wide: bool
     """Whether a result that needs float64 stays one in eval mode. Otherwise it is rounded to the type
@@ -61,9 +63,11 @@ class QuantizedModule(nn.Module):
         roles = (*self.op_class.roles, "data_out")
         config = dict(config or {})
         self.nonlinear = config.pop("nonlinear", "float")
+        self.requant = config.pop("requant", "float")
         found = dict.fromkeys(roles) | formats_by_role(config, roles, self.op_class.family)
         _check_formats(self.op_class, found)
         _check_nonlinear(self, found)
+        _check_requant(self)
         self.data_out = found.pop("data_out")
         self.formats = found
         self._axes = self._axes_of_rows()
@@ -84,12 +88,15 @@ class QuantizedModule(nn.Module):
         more: Any = self.formats | {"data_out": self.data_out}
         if self.op_class.has_tables():
             more["nonlinear"] = self.nonlinear
+        if self.op_class.family == "scale_integer":
+            more["requant"] = self.requant
         return self.op_class(**self.op_attributes(), **more)
 
     def extra_repr(self) -> str:
         formats = self.formats | {"data_out": self.data_out}
         texts = [f"{role}={format}" for role, format in formats.items() if format is not None]
         texts += ["nonlinear=table"] if self.nonlinear == "table" else []
+        texts += ["requant=dyadic"] if self.requant == "dyadic" else []
         return ", ".join([t for t in (super().extra_repr(), *texts) if t])
 
     # -- evaluation -------------------------------------------------------------------------
@@ -105,6 +112,11 @@ class QuantizedModule(nn.Module):
     def result_type(self) -> torch.dtype | None:
         """What `returns` said."""
         return self._result
+
+    @property
+    def precise(self) -> bool:
+        """Whether the module computes as integers do now, in float64; see `mase.runtime.modules.scaled`."""
+        return self.requant == "dyadic" and not self.training
 
     def grid(self, role: str) -> Grid | None:
         """The fixed-point numbers of a role, None if its format is another."""
@@ -175,6 +187,11 @@ class QuantizedModule(nn.Module):
         """
         pairs = list(operands.items()) if isinstance(operands, Mapping) else operands
         first = next(t for _, t in pairs if t is not None)
+        if self.precise:
+            with _no_autocast(first.device):
+                ready = (None if x is None else precise(self, role, x) for role, x in pairs)
+                result = precise(self, "data_out", compute(*ready))
+            return result if self.wide else result.to(self._result or first.dtype)
         if exact is None:
             return self.quantized("data_out", compute(*(self._plain(role, x) for role, x in pairs)))
         with _no_autocast(first.device):
@@ -210,6 +227,15 @@ def _check_formats(op: type[QuantizedOp], formats: Mapping[str, Format | None]) 
             )
     if wrong := op.misfit({role: formats[role] for role in op.roles}):
         raise MaseError.of(f"config: {wrong}", help="take the class of that family")
+
+
+def _check_requant(module: QuantizedModule) -> None:
+    known = get_args(Requant) if module.op_class.family == "scale_integer" else ("float",)
+    if module.requant not in known:
+        raise MaseError.of(
+            f"config: expected requant = {' or '.join(known)}, found {module.requant!r}",
+            help="dyadic is for formats such as int<8>",
+        )
 
 
 def _check_nonlinear(module: QuantizedModule, formats: Mapping[str, Format | None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from mase.runtime.kernels import quantize
 from mase.runtime.modules.base import QuantizedModule
 from mase.runtime.modules.factory import arithmetic
 from mase.runtime.modules.grid import Grid, align_bias, exact_type, require_exact, trusted
+from mase.runtime.modules.scaled import bias_in_units, scales_of
 
 __all__ = ["Contraction", "Convolution", "Linear", "TransposedConvolution"]
 
@@ -26,6 +27,8 @@ class Contraction(QuantizedModule):
     A bias with more fractional bits than the products have is rounded to theirs, half to even.
     """
 
+    outputs_first: ClassVar[bool] = True
+    """Whether dimension 0 of the weight is that of the outputs."""
     weight: Tensor
     bias: Tensor | None
     _cached: tuple[object, torch.dtype] | None = None
@@ -50,7 +53,24 @@ class Contraction(QuantizedModule):
     def _compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if bias is not None:
             bias = align_bias(bias, *(self.grid(role) for role in self.formats))
+        scales = scales_of(self, self.weight) if self.requant == "dyadic" else None
+        if scales is not None and (self.outputs_first or not scales[1].dim()):
+            return self._rescaled(x, weight, bias, *scales)
         return self.contract(x, weight, bias)
+
+    def _rescaled(self, x: Tensor, weight: Tensor, bias: Tensor | None, own: Tensor, by: Tensor) -> Tensor:
+        """With a bias in units of the accumulator, and in eval mode the sum of codes times that unit."""
+        unit = own * by
+        if not self.precise:
+            return self.contract(x, weight, None if bias is None else bias_in_units(bias, unit))
+        rows = by.view(-1, *(1,) * (weight.dim() - 1)) if by.dim() else by
+        codes = None if bias is None else (bias / unit).round()
+        sums = self.contract((x / own).round(), (weight / rows).round(), codes)
+        return sums * (unit.view(-1, *(1,) * self.spatial()) if by.dim() else unit)
+
+    def spatial(self) -> int:
+        """How many dimensions follow that of the channels in a result."""
+        return self.weight.dim() - 2
 
     # -- exactness --------------------------------------------------------------------------
 
@@ -148,6 +168,8 @@ class Convolution(Contraction):
 @arithmetic(conv.ConvTranspose3d, nn.ConvTranspose3d)
 class TransposedConvolution(Contraction):
     """The gradient of a convolution as a layer."""
+
+    outputs_first = False
 
     def contract(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         own = cast(Any, self)

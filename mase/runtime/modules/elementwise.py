@@ -14,6 +14,7 @@ from mase.ir.ops import pool, tensor
 from mase.runtime.modules.base import QuantizedModule
 from mase.runtime.modules.factory import arithmetic
 from mase.runtime.modules.grid import Grid, require_exact, trusted
+from mase.runtime.modules.scaled import in_codes, sum_of_codes
 
 __all__ = ["Add", "Binary", "Div", "Embedding", "MatMul", "Mul", "Sub", "Unary", "as_tuple", "spatial_rank"]
 
@@ -46,7 +47,8 @@ class Add(Binary):
     """``data_in + other``."""
 
     def compute(self, x: Tensor, y: Tensor) -> Tensor:
-        return x + y
+        aligned = sum_of_codes(self, x, y, 1) if self.precise else None
+        return x + y if aligned is None else aligned
 
 
 @arithmetic(tensor.Sub)
@@ -54,7 +56,8 @@ class Sub(Binary):
     """``data_in - other``."""
 
     def compute(self, x: Tensor, y: Tensor) -> Tensor:
-        return x - y
+        aligned = sum_of_codes(self, x, y, -1) if self.precise else None
+        return x - y if aligned is None else aligned
 
 
 @arithmetic(tensor.Mul)
@@ -62,7 +65,7 @@ class Mul(Binary):
     """``data_in * other``."""
 
     def compute(self, x: Tensor, y: Tensor) -> Tensor:
-        return x * y
+        return in_codes(self, x, y, torch.mul)
 
     def result_grid(self, x: Grid, y: Grid, data_in: Tensor) -> Grid:
         return x.times(y)
@@ -84,7 +87,7 @@ class MatMul(Binary):
     """``data_in @ other`` over the last two dimensions."""
 
     def compute(self, x: Tensor, y: Tensor) -> Tensor:
-        return x @ y
+        return in_codes(self, x, y, torch.matmul)
 
     def result_grid(self, x: Grid, y: Grid, data_in: Tensor) -> Grid:
         return x.times(y).sum_of(data_in.shape[-1])
