@@ -11,7 +11,7 @@ from typing import Any
 
 from mase.ir.diagnostics import MaseError, did_you_mean
 from mase.ir.format import Format, format_from_keys, keyed_parameters, parse_format
-from mase.ir.formats import Dtype
+from mase.ir.formats import Code, Dtype
 
 __all__ = ["formats_by_role"]
 
@@ -82,4 +82,9 @@ def _text(role: str, value: Any) -> Format | None:
             f"expected a format for {role!r}, found {value!r}", help='write it like "fixed<8,4>"'
         )
     found = parse_format(value)
+    if isinstance(found, Code):
+        raise MaseError.of(
+            f"{role} = {found}: plain integers have no scale to quantize by",
+            help=f"write fixed<{found.width},F> or int<{found.width}>, whose codes are {found}",
+        )
     return None if isinstance(found, Dtype) else found

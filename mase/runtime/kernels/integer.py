@@ -96,7 +96,7 @@ class IntegerKernel(ScaledKernel[Integer]):
         return gradient.masked_fill(outside, 0)
 
 
-def exact_values(x: Tensor, format: Integer, scale: Scale | None = None) -> Tensor:
+def exact_values(x: Tensor, format: Integer, scale: Scale) -> Tensor:
     """What codes mean, in float64, which holds ``scale * code`` exactly; NaN stays NaN.
 
     The codes of float32 are those of `encode`; the quotient of a float64 is taken in float64.
@@ -104,14 +104,12 @@ def exact_values(x: Tensor, format: Integer, scale: Scale | None = None) -> Tens
     Args:
         x: float tensor of any shape.
         format: the format of the codes.
-        scale: their scale; that of ``x`` if absent.
+        scale: their scale.
     """
-    known = scale or IntegerKernel().scale_of(x, format)
-    assert known.value is not None
     sharing = _sharing(format)
     working = torch.float64 if x.dtype == torch.float64 else _working_type(format)
-    codes = _codes(sharing.arrange(x.to(working)), format, known).double()
-    return sharing.restore(_values(codes, format, known), x.shape)
+    codes = _codes(sharing.arrange(x.to(working)), format, scale).double()
+    return sharing.restore(_values(codes, format, scale), x.shape)
 
 
 def _codes(x: Tensor, format: Integer, scale: Scale) -> Tensor:

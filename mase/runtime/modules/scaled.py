@@ -47,7 +47,9 @@ def precise(module: QuantizedModule, role: str, x: Tensor) -> Tensor:
     """An operand on its format's grid, in float64."""
     format = module.data_out if role == "data_out" else module.formats[role]
     if isinstance(format, Integer):
-        return exact_values(x, format, operand_scale(module, role))
+        scale = operand_scale(module, role) or scale_of(x, format)
+        assert scale is not None
+        return exact_values(x, format, scale)
     return x.double() if format is None else quantize(x.double(), format)
 
 
@@ -127,7 +129,6 @@ def sum_of_codes(module: QuantizedModule, x: Tensor, y: Tensor, sign: int) -> Te
             scales.append(Fraction(float(own.value)))
         assert isinstance(format, Fixed | Integer)
         formats.append(format)
-    scale, factors = align(*scales, code_width(*formats))
-    codes = ((t / float(s)).round() * f for t, s, f in zip((x, y), scales, factors, strict=True))
-    first, second = codes
-    return (first + sign * second) * float(scale)
+    scale, (factor, other) = align(scales[0], scales[1], code_width(*formats))
+    first, second = (x / float(scales[0])).round(), (y / float(scales[1])).round()
+    return (first * factor + second * (sign * other)) * float(scale)
