@@ -20,7 +20,7 @@ class LeNet(nn.Module):
         channels: of the two convolutions.
         hidden: the width of the hidden linear layer.
         classes: how many scores it gives.
-        dropout: the share of features that training leaves out before the linear layers.
+        batch_norm: whether batch norm follows each convolution; `fold-batchnorm` takes it out again.
     """
 
     def __init__(
@@ -28,21 +28,16 @@ class LeNet(nn.Module):
         channels: Sequence[int] = (16, 32),
         hidden: int = 128,
         classes: int = 10,
-        dropout: float = 0.0,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         first, second = channels
         self.features = nn.Sequential(
-            nn.Conv2d(1, first, 5, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(first, second, 5),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
+            *_convolution(1, first, padding=2, batch_norm=batch_norm),
+            *_convolution(first, second, padding=0, batch_norm=batch_norm),
         )
         self.flatten = nn.Flatten()
         self.classifier = nn.Sequential(
-            nn.Dropout(dropout),
             nn.Linear(second * 25, hidden),
             nn.ReLU(),
             nn.Linear(hidden, classes),
@@ -51,3 +46,9 @@ class LeNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Give the scores, ``[N, classes]``, for ``[N, 1, 28, 28]``."""
         return self.classifier(self.flatten(self.features(x)))
+
+
+def _convolution(inside: int, outside: int, *, padding: int, batch_norm: bool) -> list[nn.Module]:
+    convolution = nn.Conv2d(inside, outside, 5, padding=padding, bias=not batch_norm)
+    norm = [nn.BatchNorm2d(outside)] if batch_norm else []
+    return [convolution, *norm, nn.ReLU(), nn.MaxPool2d(2)]
