@@ -38,6 +38,21 @@ def test_sizes(name: str, most: int) -> None:
     assert sum(p.numel() for p in find_model(name)().parameters()) <= most
 
 
+def test_a_model_may_say_its_inputs_by_its_arguments() -> None:
+    recipe = {"source": "zoo:mlp", "args": {"features": 5, "hidden": [8], "outputs": 1, "batch_norm": True}}
+    graph = materialise(Header(model=recipe))
+    assert (str(graph.inputs[0].type), str(graph.outputs[0].type)) == ("f32[N,5]", "f32[N,1]")
+
+
+def test_lenet_without_its_batch_norm() -> None:
+    plain, normed = (find_model("lenet")(batch_norm=each) for each in (False, True))
+    assert [type(layer).__name__ for layer in plain.features] == ["Conv2d", "ReLU", "MaxPool2d"] * 2
+    assert [type(layer).__name__ for layer in normed.features] == [
+        *("Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"),
+        *("Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"),
+    ]
+
+
 def test_a_model_of_ones_own() -> None:
     @register_model("test-affine", inputs={"x": "f32[N,3]"})
     class Affine(torch.nn.Module):

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from mase.ir.diagnostics import MaseError
+from mase.runtime.data.options import integer
 from mase.runtime.data.shuffle import Shuffle
 
 __all__ = ["DataModule", "Samples", "Splits"]
@@ -74,9 +75,9 @@ class DataModule(pl.LightningDataModule, ABC):
     def __init__(self, *, batch_size: int = 128, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__()
         self.name = type(self).__name__
-        self.batch_size = _at_least("batch_size", batch_size, 1)
-        self.num_workers = _at_least("num_workers", num_workers, 0)
-        self.seed = _at_least("seed", seed, 0)
+        self.batch_size = integer("batch_size", batch_size, 1)
+        self.num_workers = integer("num_workers", num_workers, 0)
+        self.seed = integer("seed", seed, 0)
         self._splits: Splits | None = None
         self._first_epoch = 0
 
@@ -164,11 +165,3 @@ class DataModule(pl.LightningDataModule, ABC):
                     f"but num_classes is {self.num_classes}",
                     help="number the labels from 0 and set num_classes to their count",
                 )
-
-
-def _at_least(option: str, value: object, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise MaseError.of(
-            f"{option} is {value!r}", help=f"set [data] {option} to an integer of at least {least}"
-        )
-    return value

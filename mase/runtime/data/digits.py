@@ -11,12 +11,12 @@ from torch.utils.data import TensorDataset
 
 from mase.runtime.data import register_data
 from mase.runtime.data.base import DataModule, Splits
+from mase.runtime.data.splitting import cut
 
 __all__ = ["Digits"]
 
 _TEST = 357
 _VALIDATION = 144
-_SPLIT_SEED = 0  # part of the definition: the splits never depend on the user's seed
 
 
 @register_data("digits")
@@ -40,22 +40,10 @@ class Digits(DataModule):
 
         raw = cast(Any, load_digits())
         images, labels = raw.images.astype(np.float32)[:, None] / 16, raw.target.astype(np.int64)
-        rest, test = _cut(np.arange(len(labels)), labels, _TEST)
-        train, val = _cut(rest, labels, _VALIDATION)
+        rest, test = cut(np.arange(len(labels)), labels, _TEST)
+        train, val = cut(rest, labels, _VALIDATION)
 
         def samples(index: NDArray[np.int64]) -> TensorDataset:
             return TensorDataset(torch.as_tensor(images[index]), torch.as_tensor(labels[index]))
 
         return Splits(train=samples(train), val=samples(val), test=samples(test))
-
-
-def _cut(
-    index: NDArray[np.int64], labels: NDArray[np.int64], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Takes ``count`` of the samples at ``index`` away, each label's fair share; returns (rest, taken)."""
-    from sklearn import model_selection  # see above
-
-    rest, taken = cast(Any, model_selection).train_test_split(
-        index, test_size=count, stratify=labels[index], random_state=_SPLIT_SEED
-    )
-    return np.sort(rest), np.sort(taken)
