@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -23,9 +25,18 @@ from tests.runtime.integer_graphs import assert_equal_everywhere, legalized, qua
 WIDTHS = pytest.mark.parametrize("width", [8, 6, 4, 2])
 
 
-@WIDTHS
-@pytest.mark.parametrize("rounding", ["half_even", "half_up", "floor"])
-@pytest.mark.parametrize("name", list(models.MODELS))
+def _cases(*lists: list[Any], fast: Callable[..., bool]) -> Any:
+    """Every combination; all but the fast ones are for `make test-all`."""
+    return [pytest.param(*c, marks=() if fast(*c) else pytest.mark.slow) for c in product(*lists)]
+
+
+_ROUNDINGS = {"half_even": (8, 2), "half_up": (4,), "floor": (6,)}
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "rounding"),
+    _cases(list(models.MODELS), [8, 6, 4, 2], list(_ROUNDINGS), fast=lambda _, w, r: w in _ROUNDINGS[r]),
+)
 def test_fixed_point(name: str, width: int, rounding: str) -> None:
     """On real inputs and on ties, every value that both compute, under every rounding."""
     model, x = models.MODELS[name]()
@@ -50,10 +61,16 @@ def test_the_vectors_tell_roundings_apart() -> None:
         assert (even[name] != up[name]).double().mean() > 0.01
 
 
-@WIDTHS
-@pytest.mark.parametrize("weight", ["int<{}>", "int<{},channel=0>"])
-@pytest.mark.parametrize("data_in", ["int<{}>", "uint<{},asym>"])
-@pytest.mark.parametrize("name", ["digits-cnn", "residual", "jets", "attention"])
+@pytest.mark.parametrize(
+    ("name", "data_in", "weight", "width"),
+    _cases(
+        ["digits-cnn", "residual", "jets", "attention"],
+        ["int<{}>", "uint<{},asym>"],
+        ["int<{}>", "int<{},channel=0>"],
+        [8, 6, 4, 2],
+        fast=lambda name, x, w, width: width == 4 and (name == "residual" or "channel" in w),
+    ),
+)
 def test_arbitrary_scales(name: str, data_in: str, weight: str, width: int) -> None:
     """With ``requant = "dyadic"`` the quantized module computes what multipliers and shifts do."""
     model, x = models.MODELS[name]()

@@ -1,6 +1,6 @@
 """Legalization: a rule for each op that turns quantized ops into ops on integers; see `Legalizer`."""
 
-from mase.passes.legalize import contraction, elementwise, nonlinear, reduction
+from mase.passes.legalize import contraction, elementwise, nonlinear, norm, reduction
 from mase.passes.legalize.legalizer import Boundary, Legalizer
 from mase.passes.legalize.registry import legalize
 from mase.passes.legalize.value import FIT, Scaling, Target, Value
@@ -16,5 +16,6 @@ __all__ = [
     "elementwise",
     "legalize",
     "nonlinear",
+    "norm",
     "reduction",
 ]

@@ -13,7 +13,7 @@ from mase.runtime.modules.base import QuantizedModule
 from mase.runtime.modules.factory import arithmetic
 from mase.runtime.modules.grid import align_bias, require_exact
 
-__all__ = ["BatchNorm"]
+__all__ = ["BatchNorm", "affine"]
 
 
 class _AnyBatchNorm(_BatchNorm):
@@ -22,6 +22,23 @@ class _AnyBatchNorm(_BatchNorm):
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
             raise ValueError(f"expected [N, C, ...], found {input.dim()} dimensions")
+
+
+def affine(
+    weight: Tensor | None, bias: Tensor | None, mean: Tensor, var: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """The scale and the shift of each channel, in float64.
+
+    Args:
+        weight: ``[C]``, as are the others; None is ones.
+        bias: None is zeros.
+        mean: of the data.
+        var: of the data.
+        eps: added to ``var``.
+    """
+    mean, var = mean.double(), var.double()
+    scale = (1.0 if weight is None else weight.double()) / (var + eps).sqrt()
+    return scale, -mean * scale if bias is None else bias.double() - mean * scale
 
 
 @arithmetic(norm.BatchNorm, _AnyBatchNorm)
@@ -57,9 +74,7 @@ class BatchNorm(QuantizedModule):
 
     def _affine(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
         own = cast(Any, self)
-        scale = (1.0 if own.weight is None else own.weight.double()) / (var + own.eps).sqrt()
-        shift = -mean * scale if own.bias is None else own.bias.double() - mean * scale
-        return scale, shift
+        return affine(own.weight, own.bias, mean, var, own.eps)
 
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         dims = [d for d in range(x.dim()) if d != 1]

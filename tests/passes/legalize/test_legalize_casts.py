@@ -127,7 +127,7 @@ class _Float(nn.Module):
     ("model", "formats", "message", "help"),
     [
         (_Float(), {}, "computes in float between quantized ops", "let a rule of quantize"),
-        (nn.Sequential(nn.Linear(4, 4), nn.GELU()), {}, "no form in integers", ""),
+        (nn.Sequential(nn.Linear(4, 4), nn.GELU()), {}, "computes in float", 'quantize{nonlinear="table"}'),
         (
             nn.Linear(4, 4),
             {"data_in": "fp8_e4m3fn"},
@@ -151,6 +151,20 @@ def test_what_has_no_integers(model: nn.Module, formats: dict[str, str], message
     assert help in found
     assert "in: node" in found
     assert mase.dumps(graph) == before
+
+
+@pytest.mark.parametrize("bias", ["fixed<16,8>", "fixed<16,14>"])
+def test_batch_norm_that_was_not_folded(bias: str) -> None:
+    net = nn.Sequential(nn.MaxPool2d(2), nn.BatchNorm2d(3), nn.ReLU())
+    norm: Any = net[1]
+    torch.manual_seed(0)
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    x = torch.randn(20, 3, 8, 8) * 3
+    graph = quantized(net.eval(), x, data_in="fixed<8,4>", weight="fixed<8,6>", bias=bias)
+    made = legalized(graph)
+    assert made.find(exact.Scale)
+    assert_equal_everywhere(graph, made, x)
 
 
 def test_every_obstacle_is_named_at_once() -> None:
