@@ -25,15 +25,18 @@ def shift_round(x: Tensor, shift: int | Tensor, rounding: Rounding = "half_even"
         >>> shift_round(x, 1).tolist(), shift_round(x, 1, "half_up").tolist()
         ([-2, 0, 0, 2], [-1, 0, 1, 2])
     """
-    below = x >> shift
     if rounding == "floor":
-        return below
-    one = torch.ones_like(x)
-    rest = x - (below << shift)
-    # Twice the rest against the whole: no half is needed where nothing is shifted.
-    excess = 2 * rest - (one << shift)
-    up = (excess > 0) | ((excess == 0) & ((below & 1 == 1) if rounding == "half_even" else True))
-    return below + up.long()
+        return x >> shift
+    half = 1 << shift >> 1 if isinstance(shift, int) else torch.ones_like(shift) << shift >> 1
+    if rounding == "half_up":
+        return (x + half) >> shift
+    # Just under half, and one more where the result would be odd.
+    added = (x >> shift).bitwise_and_(1)
+    if isinstance(half, int):
+        added = added.add_(half - 1) if half else added.zero_()
+    else:
+        added = torch.where(half > 0, added.add_(half - 1), 0)
+    return added.add_(x).bitwise_right_shift_(shift)
 
 
 def requantize(
@@ -60,7 +63,7 @@ def requantize(
         >>> requantize(torch.tensor([96, 160, -500, 99999]), relu).tolist()
         [2, 2, 0, 127]
     """
-    centred = x.long() - to.source_zero_point
+    centred = x.long() - to.source_zero_point if to.source_zero_point else x.long()
     by = to.multiplier if multiplier is None else _along(axis, multiplier, x)
     product = centred if multiplier is None and to.multiplier == 1 else centred * by
     if shift is None:
@@ -69,7 +72,7 @@ def requantize(
         shifts = _along(axis, shift, x)
         right = shift_round(product, shifts.clamp(min=0), to.rounding)
         rounded = _shifted_left(right, (-shifts).clamp(min=0), to)
-    return (rounded + to.zero_point).clamp_(to.min, to.max)
+    return (rounded + to.zero_point if to.zero_point else rounded).clamp(to.min, to.max)
 
 
 def _shifted(x: Tensor, to: Requantization) -> Tensor:
