@@ -35,8 +35,9 @@ class Step:
     Args:
         loss: mean over the batch, in float32 at least.
         prediction: what the metrics compare; None where a batch has a loss alone, as in the training of a
-            model that is measured by what it generates.
-        target: what they compare it with.
+            model that is measured by what it generates; a mapping where metrics by name compare
+            different things.
+        target: what they compare it with; a mapping if the prediction is one.
         size: weight of the loss in the mean over batches: samples, or tokens for a language model. By
             default the length of the target.
         logits: (rows, classes), what distillation compares; by default the prediction.
@@ -89,9 +90,13 @@ class Task(pl.LightningModule, ABC):
     """The metric that chooses the best epoch unless the user names another."""
     defaults: ClassVar[Mapping[str, object]] = {}
     """What the task takes for settings of `Optimization` that the user leaves open."""
+    smooths_labels: ClassVar[bool] = False
+    """Whether its loss heeds `label_smoothing`."""
 
     def __init__(self, model: nn.Module, config: TrainConfig, data: pl.LightningDataModule) -> None:
         super().__init__()
+        if config.label_smoothing and not self.smooths_labels:
+            raise MaseError.of(f"{type(self).__name__} smooths no labels", help="leave label_smoothing out")
         self.model = model
         self.config = config
         self.optimization = resolve(config, self.defaults)
@@ -138,6 +143,11 @@ class Task(pl.LightningModule, ABC):
             MaseError: if so, with the remedy.
         """
         self.step(probe)
+
+    @property
+    def label_smoothing(self) -> float:
+        """How much to smooth the labels of a batch: nothing where the model is measured."""
+        return self.config.label_smoothing if self.training else 0.0
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class Classifier(Task):
         MaseError: if ``data`` has no ``num_classes``.
     """
 
+    smooths_labels = True
+
     def __init__(self, model: nn.Module, config: TrainConfig, data: pl.LightningDataModule) -> None:
         num_classes = getattr(data, "num_classes", None)
         if not isinstance(num_classes, int) or num_classes < 1:
@@ -42,7 +44,8 @@ class Classifier(Task):
     def step(self, batch: Any) -> Step:
         inputs, labels = split_batch(batch)
         logits = at_least_float32(logits_of(self.call(inputs)))
-        return Step(F.cross_entropy(logits, labels), logits, labels)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return Step(loss, logits, labels)
 
     def check(self, batch: Any, probe: Any) -> None:
         _, labels = split_batch(batch)

@@ -72,17 +72,20 @@ class Meter(nn.Module):
 
         Args:
             loss: mean loss of the batch.
-            prediction: as the metrics want it; None if only the loss counts.
-            target: as the metrics want it.
+            prediction: as the metrics want it; None if only the loss counts. A mapping gives each metric its
+                own by name, and one that it does not name sees nothing of the batch.
+            target: as the metrics want it, a mapping if the prediction is one.
             size: the weight of the loss: samples, or tokens.
         """
         self.loss.update(loss, size)
         if prediction is None:
             return
-        if isinstance(prediction, Tensor):
-            prediction = prediction.detach()
-        for metric in self._metrics().values():
-            metric.update(prediction, target)
+        for name, metric in self._metrics().items():
+            if isinstance(prediction, Mapping):
+                if name in prediction:
+                    metric.update(_detached(prediction[name]), target[name])
+            else:
+                metric.update(_detached(prediction), target)
 
     def drain(self) -> dict[str, Tensor]:
         """The values over all batches since the last time; starts anew.
@@ -110,3 +113,7 @@ class Meter(nn.Module):
 
     def _metrics(self) -> dict[str, Any]:
         return dict(self.metrics.items())  # torchmetrics leaves `update` and `compute` without types
+
+
+def _detached(prediction: Any) -> Any:
+    return prediction.detach() if isinstance(prediction, Tensor) else prediction

@@ -42,6 +42,8 @@ class TrainConfig:
         scheduler_options: its arguments, such as ``{power = 2.0}``.
         warmup: optimizer steps over which the learning rate first rises from 0; below 1, a share of the
             run.
+        label_smoothing: share of the target's probability that goes to all classes alike, in training only;
+            tasks that choose among classes, and those of sequences, know it.
         accumulate_grad_batches: batches whose gradients make one optimizer step.
         gradient_clip: largest norm of the gradient; 0 for no limit.
         gradient_clip_by: ``"norm"`` of all gradients together, or ``"value"`` of each number.
@@ -86,6 +88,7 @@ class TrainConfig:
     scheduler: str | None = None
     scheduler_options: dict[str, Any] | None = None
     warmup: float | None = None
+    label_smoothing: float = 0.0
     accumulate_grad_batches: int = 1
     gradient_clip: float | None = None
     gradient_clip_by: Literal["norm", "value"] = "norm"
@@ -124,6 +127,8 @@ class TrainConfig:
                 f"{name} is {value!r}",
                 "use a finite number, not negative",
             )
+        smoothing = self.label_smoothing
+        _require(0 <= smoothing < 1, f"label_smoothing is {smoothing!r}", "use a share from 0 to below 1")
         rate = self.learning_rate
         _require(rate is None or 0 < rate < math.inf, f"learning_rate is {rate!r}", "use a number above 0")
 
