@@ -42,7 +42,9 @@ def data_of(header: Header, base_dir: Path | None = None, *, seed: int = 0) -> D
         )
     known = options_of(find_data(source)[0])
     given = {key: value for key, value in _of_model(header.model).items() if key in known}
-    return make_data(source, base_dir=base_dir, **{"seed": seed, **given, **options})
+    data = make_data(source, base_dir=base_dir, **{"seed": seed, **given, **options})
+    data.model = header.model
+    return data
 
 
 def _of_model(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from mase.ir import Graph
 __all__ = ["NAMES", "captured", "model", "sources"]
 
 NAMES = ("bart", "t5", "marian")
-_PAIR = {"pad_token_id": 0, "eos_token_id": 1, "vocab_size": 24, "d_model": 16, "use_cache": False}
+_PAIR = {"pad_token_id": 0, "eos_token_id": 2, "vocab_size": 24, "d_model": 16, "use_cache": False}
 _TWO_STACKS = {
     **dict.fromkeys(("encoder_layers", "decoder_layers"), 1),
     **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 2),
@@ -41,7 +41,7 @@ def model(name: str) -> Any:
         sizes = {"d_kv": 8, "num_heads": 2, "d_ff": 32, "num_layers": 1, "initializer_factor": 4.0}
         return T5ForConditionalGeneration(T5Config(**_PAIR, **sizes, decoder_start_token_id=0)).eval()
     if name == "bart":
-        start = {"bos_token_id": 2, "decoder_start_token_id": 1}
+        start = {"bos_token_id": 1, "decoder_start_token_id": 2}
         return BartForConditionalGeneration(BartConfig(**_PAIR, **_TWO_STACKS, **start)).eval()
     return MarianMTModel(MarianConfig(**_PAIR, **_TWO_STACKS, decoder_start_token_id=0)).eval()
 

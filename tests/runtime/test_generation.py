@@ -32,7 +32,7 @@ def test_tokens_are_those_of_transformers(name: str) -> None:
     decoder, inputs = Decoder(mase.lower(captured(name)).eval()), sources()
     found: list[list[int]] = []
     for search in SEARCHES:
-        config = generation_config({**search, "max_new_tokens": 12}, pad_token_id=0, eos_token_id=1)
+        config = generation_config({**search, "max_new_tokens": 12}, pad_token_id=0, eos_token_id=2)
         torch.manual_seed(0)
         ours = decoder.search(inputs, starts(name, 4), config)
         torch.manual_seed(0)
@@ -44,13 +44,14 @@ def test_tokens_are_those_of_transformers(name: str) -> None:
 
 def test_generation_does_not_depend_on_the_batch() -> None:
     decoder, inputs = Decoder(mase.lower(captured("bart")).eval()), sources()
-    config = generation_config({"num_beams": 2, "max_new_tokens": 8}, pad_token_id=0, eos_token_id=1)
+    config = generation_config({"num_beams": 2, "max_new_tokens": 8}, pad_token_id=0, eos_token_id=2)
     together = decoder.search(inputs, starts("bart", 4), config)
     for i in range(4):
         alone = decoder.search({k: v[i : i + 1] for k, v in inputs.items()}, starts("bart", 1), config)
         length = alone.shape[1]
         assert together[i, :length].tolist() == alone[0].tolist()
-        assert not together[i, length:].any()
+        # transformers (5.24) fills up with the end token where the padding token is 0.
+        assert set(together[i, length:].tolist()) <= {0, 2}
 
 
 def test_the_encoder_runs_once() -> None:
@@ -67,7 +68,7 @@ def test_the_encoder_runs_once() -> None:
         module.get_submodule(f"model.{part}.layers.0.self_attn.q_proj").register_forward_hook(count(part))
     module.get_submodule("model.decoder.layers.0.encoder_attn.k_proj").register_forward_hook(count("cross"))
     calls["cross"] = 0
-    config = generation_config({"max_new_tokens": 6, "min_new_tokens": 6}, pad_token_id=0, eos_token_id=1)
+    config = generation_config({"max_new_tokens": 6, "min_new_tokens": 6}, pad_token_id=0, eos_token_id=2)
     Decoder(module).search(sources(), starts("bart", 4), config)
     assert calls == {"encoder": 1, "decoder": 6, "cross": 1}
 

@@ -22,6 +22,7 @@ TASKS = {
     "image-classification": "AutoModelForImageClassification",
     "masked-lm": "AutoModelForMaskedLM",
     "question-answering": "AutoModelForQuestionAnswering",
+    "seq2seq": "AutoModelForSeq2SeqLM",
     "seq2seq-lm": "AutoModelForSeq2SeqLM",
     "summarization": "AutoModelForSeq2SeqLM",
     "text-classification": "AutoModelForSequenceClassification",
@@ -154,11 +155,23 @@ def _settled(recipe: Recipe, config: Any, place: _Place, head: str, given: dict[
         classes = getattr(recipe.data, "num_classes", None)
         if isinstance(classes, int):
             found["num_labels"] = classes
-    if _is_architecture(place.name) and hasattr(config, "vocab_size") and "vocab_size" not in given:
-        tokenizer = getattr(recipe.data, "tokenizer", None)
-        if tokenizer is not None:
-            found["vocab_size"] = len(tokenizer)
+    if _is_architecture(place.name):
+        tokens = {key: value for key, value in _tokens(recipe.data).items() if key not in given}
+        found |= {key: value for key, value in tokens.items() if value is not None and hasattr(config, key)}
     return found
+
+
+def _tokens(data: Any) -> dict[str, Any]:
+    """What a data set's tokenizer decides of a new model: among others the embedding that stays zero."""
+    tokenizer = getattr(data, "tokenizer", None)
+    if tokenizer is None:
+        return {}
+    special = ("pad_token_id", "bos_token_id", "eos_token_id")
+    return {
+        "vocab_size": len(tokenizer),
+        **{key: getattr(tokenizer, key, None) for key in special},
+        "decoder_start_token_id": getattr(data, "decoder_start_token_id", None),
+    }
 
 
 def _override(config: Any, values: dict[str, Any]) -> None:

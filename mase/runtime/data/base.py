@@ -69,6 +69,8 @@ class DataModule(pl.LightningDataModule, ABC):
     """What made tokens of texts: a tokenizer of transformers; None for data that are none."""
     collate: Callable[[list[Any]], Any] | None = None
     """Makes a batch of samples, where they cannot just be stacked; must be picklable if workers load."""
+    model: Mapping[str, Any] = MappingProxyType({})
+    """The ``[model]`` table of the recipe that the data are used in, if there is one."""
     base_dir: Path = Path()
     """The folder that relative file names start from, beside the working directory."""
 
