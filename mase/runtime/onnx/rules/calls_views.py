@@ -24,6 +24,7 @@ __all__ = [
     "nothing",
     "permuted",
     "repeat",
+    "repeated",
     "reshaped",
     "rolled",
     "select",
@@ -153,6 +154,17 @@ def repeat(site: Site, args: Arguments) -> Value:
     if len(times) > site.rank():
         value = site.emit("Unsqueeze", value, site.ints(*range(len(times) - site.rank())))
     return site.emit("Tile", value, site.builder.shape(times))
+
+
+@call_to_onnx.register("repeat_interleave")
+def repeated(site: Site, args: Arguments) -> Value:
+    """Each index of a dimension so many times."""
+    times, dim = args["repeats"], args.get("dim")
+    if not isinstance(times, int) or not isinstance(dim, int):
+        raise site.error("repeat_interleave: expected one number of repeats, and a dimension")
+    (size,) = site.fixed((site.type(0).shape[dim],), "the dimension")
+    index = site.ints(*(i for i in range(size) for _ in range(times)))
+    return site.emit("Gather", site.input(0), index, axis=dim)
 
 
 @call_to_onnx.register("stack")

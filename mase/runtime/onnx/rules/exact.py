@@ -123,7 +123,10 @@ def total(op: exact.Sum, site: Site) -> str:
 @to_onnx_exact.register(exact.Embedding)
 def embedding(op: exact.Embedding, site: Site) -> str:
     """``int.embedding``."""
-    table, _ = stored_weight(site, unsigned=False)
+    if op.format.width > 8:  # a Gather takes any width, unlike the products
+        table = site.param("weight")
+    else:
+        table, _ = stored_weight(site, unsigned=False)
     rows = site.emit("Gather", table, site.input(0), axis=0)
     return site.cast(rows, carrier(site.result))
 

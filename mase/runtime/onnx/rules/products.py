@@ -97,8 +97,9 @@ def window_sum(op: exact.WindowSum, site: Site) -> str:
     return squeezed(site, site.cast(sums, carrier(site.result)), 2)
 
 
-def _zero(site: Site, value: int, type: Dtype) -> str:
-    return site.number(value, type)
+def _zero(site: Site, value: int, type: Dtype) -> str | None:
+    """A zero point, left out if it is 0: onnxruntime fails where optimised nodes share one."""
+    return site.number(value, type) if value else None
 
 
 def _wide(site: Site, position: int, zero_point: int) -> str:

@@ -13,6 +13,7 @@ from mase.ir.ops.exact import Requantization, interval_of
 from mase.runtime.onnx.integers import F64, carrier
 from mase.runtime.onnx.registry import to_onnx_exact
 from mase.runtime.onnx.rules.exact import rounded
+from mase.runtime.onnx.shifts import shift_right
 from mase.runtime.onnx.site import Site
 
 __all__ = ["requantize"]
@@ -61,24 +62,14 @@ def _in_float(site: Site, to: Requantization, multiplier: NDArray[Any], shift: N
 
 
 def _in_integers(site: Site, to: Requantization, multiplier: NDArray[Any], shift: NDArray[Any]) -> str:
-    """The product in int64; a shift to the right is a division without rest: ONNX shifts no signed ones."""
+    """The product in int64, shifted."""
     if int(np.min(shift)) < 0:
         raise site.error("a shift to the left of a product beyond 53 bits has no form in ONNX")
     x = site.cast(site.input(0), I64)
     if to.source_zero_point:
         x = site.emit("Sub", x, site.number(to.source_zero_point, I64))
     x = site.emit("Mul", x, site.constant(multiplier, "multiplier"))
-    whole = site.constant(np.int64(1) << shift, "divisor")
-    rest = site.emit("Mod", x, whole)  # never negative
-    x = site.emit("Div", site.emit("Sub", x, rest), whole)
-    if to.rounding != "floor":
-        excess = site.emit("Sub", site.emit("Mul", rest, site.number(2, I64)), whole)
-        up = site.emit("Greater", excess, site.number(0, I64))
-        tie = site.emit("Equal", excess, site.number(0, I64))
-        if to.rounding == "half_even":
-            odd = site.emit("Equal", site.emit("Mod", x, site.number(2, I64)), site.number(1, I64))
-            tie = site.emit("And", tie, odd)
-        x = site.emit("Add", x, site.cast(site.emit("Or", up, tie), I64))
+    x = shift_right(site, x, shift, to.rounding)
     if to.zero_point:
         x = site.emit("Add", x, site.number(to.zero_point, I64))
     x = site.emit("Clip", x, site.number(to.min, I64), site.number(to.max, I64))
