@@ -14,6 +14,8 @@ from mase.ir.diagnostics import MaseError, did_you_mean
 if TYPE_CHECKING:
     from torch import nn
 
+    from mase.ir.graph import Graph
+
 __all__ = ["Built", "Recipe", "build", "register_source", "source_kinds"]
 
 
@@ -93,18 +95,20 @@ class Built:
     """A model out of a recipe.
 
     Args:
-        model: the model.
+        model: the model; None where the source gives a graph.
         name: what the graph is called unless the recipe says.
         inputs: the types of its inputs, if the source knows them.
         source: the source as another folder would have to write it; empty if it is the same.
         settled: keys of ``[model]`` that the recipe left open and the data set decided.
+        graph: the graph itself, from a source that holds no module of PyTorch.
     """
 
-    model: nn.Module
+    model: nn.Module | None
     name: str
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     source: str = ""
     settled: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    graph: Graph | None = None
 
 
 Builder = Callable[[Recipe], Built]
@@ -121,6 +125,7 @@ class _Source:
 _SOURCES: dict[str, _Source] = {
     "zoo": _Source("mase.frontends.sources.zoo"),
     "hf": _Source("mase.frontends.sources.huggingface", ("task", "config")),
+    "onnx": _Source("mase.frontends.sources.onnx"),
     "timm": _Source("mase.frontends.sources.vision"),
     "torchvision": _Source("mase.frontends.sources.vision"),
     "file": _Source("mase.frontends.sources.python"),

@@ -42,16 +42,22 @@ def build_model(recipe: Mapping[str, Any], base_dir: Path | None = None) -> nn.M
           (relu2): ReLU()
         )
     """
-    return build(Recipe.of(recipe, base_dir)).model
+    return _module(build(Recipe.of(recipe, base_dir)))
+
+
+def _module(built: Built) -> nn.Module:
+    if built.model is None:
+        raise MaseError.of(f"{built.source} holds a graph, and no module of PyTorch")
+    return built.model
 
 
 def _input_types(built: Built, data: Any) -> dict[str, str]:
     """The types of the example inputs: those of the data set as far as it knows, else the source's own."""
     named: Mapping[str, str] = getattr(data, "input_types", None) or {}
     if named:
-        return _taken(built.model, named)
+        return _taken(_module(built), named)
     types = dict(built.inputs)
-    first = next(iter(types or inspect.signature(built.model.forward).parameters), None)
+    first = next(iter(types or inspect.signature(_module(built).forward).parameters), None)
     known = getattr(data, "input_type", None)
     return types | {first: known} if first and known else types
 
@@ -98,6 +104,8 @@ def materialise(
         from mase.frontends.capture import trace
     recipe = Recipe.of(header.model, base_dir, data)
     built = build(recipe)
+    if built.graph is not None:
+        return _headed(built.graph, header, recipe, built)
     types = recipe.inputs or _input_types(built, data)
     if not types:
         raise MaseError.of(
@@ -107,7 +115,7 @@ def materialise(
     with seeded(recipe.seed):
         examples = example_inputs(types)
     graph = trace(
-        built.model,
+        _module(built),
         (),
         examples,
         dynamic=dynamic_names(types),
@@ -115,6 +123,11 @@ def materialise(
         opaque=recipe.opaque,
         name=recipe.name or built.name,
     )
+    return _headed(graph, header, recipe, built)
+
+
+def _headed(graph: Graph, header: Header, recipe: Recipe, built: Built) -> Graph:
+    """The graph with the recipe that it came from."""
     graph.header = deepcopy(header)
     graph.header.model |= {**built.settled, "source": built.source or recipe.source}
     return graph

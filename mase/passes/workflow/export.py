@@ -10,6 +10,7 @@ from mase.ir.graph import Graph
 from mase.passes.context import Context
 from mase.passes.registry import register_pass
 from mase.passes.workflow.stages import float_version
+from mase.runtime.hls.options import HlsOptions
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Export"]
 
-ExportFormat = Literal["float", "qdq", "qonnx", "integer"]
+ExportFormat = Literal["float", "qdq", "qonnx", "integer", "hls"]
 _LEVELS = {
     "float": ("float", "quantized"),
     "qdq": ("quantized",),
     "qonnx": ("quantized",),
     "integer": ("integer",),
+    "hls": ("quantized",),
 }
 _REMEDIES = {
     "integer": "run legalize-casts first",
@@ -40,12 +42,15 @@ class Export:
         format: ``float`` for the float model; ``qdq`` for QuantizeLinear and DequantizeLinear, which
             onnxruntime, OpenVINO and TensorRT run in 8-bit integers; ``qonnx`` for QONNX's Quant, which has
             any width; ``integer`` for a graph that ``legalize-casts`` left: MatMulInteger and ConvInteger,
-            exact requantizations, weights of up to 4 bits stored in 4.
-        path: the file; by default ``graph.<format>.onnx`` in the output folder.
+            exact requantizations, weights of up to 4 bits stored in 4; ``hls`` for a project of hls4ml with
+            computed precisions, whose C++ is compiled with g++.
+        path: the file, or the project's folder; by default ``graph.<format>.onnx`` and ``graph.hls`` in the
+            output folder.
         pack: store weights of up to 4 bits as INT4 (``qdq``): the file is smaller, but runtimes without
             4-bit kernels compute such layers in float.
         external_data: bytes of weights beyond which they are written to ``<path>.data``; by default where
             protobuf ends, at 2 GiB.
+        hls: the hardware (``hls``).
 
     Raises:
         MaseError: if something in the graph has no form in the file; it names the node.
@@ -55,10 +60,15 @@ class Export:
     path: str | None = None
     pack: bool = False
     external_data: int | None = None
+    hls: HlsOptions | None = None
 
     def __post_init__(self) -> None:
         if self.pack and self.format != "qdq":
             raise UsageError.of(f'pack is for format="qdq", not {self.format!r}')
+        if self.hls is not None and self.format != "hls":
+            raise UsageError.of(f'hls is for format="hls", not {self.format!r}')
+        if self.external_data is not None and self.format == "hls":
+            raise UsageError.of("external_data is for ONNX files")
         if self.external_data is not None and self.external_data < 0:
             raise UsageError.of(f"external_data is {self.external_data}", help="use a number of bytes")
 
@@ -72,12 +82,24 @@ class Export:
                 f'the graph is at level {graph.level}, and format="{self.format}" takes {wanted}',
                 help=_REMEDIES[wanted],
             )
+        if self.format == "hls":
+            self._write_project(graph, ctx)
+            return
         limit = LIMIT if self.external_data is None else self.external_data
         path = (ctx.output_dir or Path()) / (self.path or f"graph.{self.format}.onnx")
         summary = save_model(self._model(graph, ctx), path, limit)
         for file in summary.files:
             ctx.wrote(file, f"{self.format} model" if file == path else "its weights")
         show(ctx, self.format, graph, summary)
+
+    def _write_project(self, graph: Graph, ctx: Context) -> None:
+        from mase.runtime.hls.project import write_project
+
+        options = self.hls or HlsOptions()
+        path = (ctx.output_dir or Path()) / (self.path or "graph.hls")
+        precision = write_project(graph, path, options)
+        ctx.wrote(path, f"hls4ml project for {options.backend}")
+        ctx.console.print(f"{graph.name} as hls: {path}, {options.backend}, every number in {precision}")
 
     def _model(self, graph: Graph, ctx: Context) -> ModelProto:
         from mase.runtime.onnx import QdqQuantizers, QonnxQuantizers, print_graph

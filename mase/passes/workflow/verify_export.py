@@ -35,7 +35,8 @@ class VerifyExport:
     largest. What differs is shown with the first node and index; the run fails.
 
     Args:
-        path: the file; by default every ``graph.*.onnx`` of the output folder.
+        path: the file, or the folder of a project; by default every ``graph.*.onnx`` of the output folder,
+            and ``graph.hls``.
         engines: names of engines; by default all that run files of the kind.
         samples: how many vectors.
         batches: how many batches of the data set, where there is one.
@@ -86,7 +87,7 @@ class VerifyExport:
             if found is None:
                 raise MaseError.of(f"no file {self.path}", help="run export first")
             return [found]
-        paths = sorted(folder.glob("graph.*.onnx"))
+        paths = sorted((*folder.glob("graph.*.onnx"), *folder.glob("graph.hls")))
         if not paths:
             raise MaseError.of(
                 f"no graph.*.onnx in {folder}", help="run export first, or name the file: path=..."
@@ -111,10 +112,9 @@ class VerifyExport:
         self, graph: Graph, ctx: Context, path: Path, sets: Mapping[str, Mapping[str, Tensor]]
     ) -> list[Check]:
         from mase.runtime.verification import Check, check_file, expected_values
-        from mase.runtime.verification.models import load, metadata, value_names
+        from mase.runtime.verification.models import kind_and_values
 
-        model = load(path)
-        kind = metadata(model).get("mase.format", "qdq")
+        kind, values = kind_and_values(path)
         runs_on = float_version(graph) if kind == "float" else graph
         tolerance = max(self.tolerance, _FLOAT_TOLERANCE) if kind == "float" else self.tolerance
         checks: list[Check] = []
@@ -125,7 +125,6 @@ class VerifyExport:
                 if reason := cls.missing():
                     checks.append(Check(name, vectors, skipped=reason))
                     continue
-                values = value_names(model)
                 found = check_file(
                     cls(path), name, feeds, expected, values, vectors=vectors, tolerance=tolerance
                 )

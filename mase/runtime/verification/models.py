@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from mase.ir import Expr, parse_dim
 
-__all__ = ["exposed", "fixed_sizes", "load", "metadata", "value_names"]
+__all__ = ["exposed", "fixed_sizes", "kind_and_values", "load", "metadata", "value_names"]
 
 
 def load(path: Path) -> ModelProto:
@@ -28,6 +28,16 @@ def metadata(model: ModelProto) -> dict[str, str]:
 def value_names(model: ModelProto) -> list[str]:
     """The names of all values that the model computes, in order."""
     return [name for node in model.graph.node for name in node.output if name]
+
+
+def kind_and_values(path: Path) -> tuple[str, list[str]]:
+    """What kind of file it is, and the names of the values that can be looked at in it."""
+    if path.is_dir():
+        return "hls", []
+    model = load(path)
+    domains = {node.domain for node in model.graph.node}
+    guess = "qonnx" if any("qonnx" in d or "finn" in d for d in domains) else "qdq"
+    return metadata(model).get("mase.format", guess), value_names(model)
 
 
 def exposed(model: ModelProto, names: Sequence[str]) -> ModelProto:

@@ -10,6 +10,7 @@ from mase.ir import F32, Fixed
 from mase.ir.formats import Dtype
 from mase.ir.ops import pool, tensor
 from mase.runtime.modules.average import Factor, factor_of
+from mase.runtime.onnx.builder import QONNX_DOMAIN
 from mase.runtime.onnx.registry import to_onnx, to_onnx_quantized
 from mase.runtime.onnx.rules.pool import windows_of
 from mase.runtime.onnx.site import Site
@@ -107,13 +108,45 @@ def adaptive_pool(op: pool.AdaptivePool, site: Site) -> str:
     wanted = [size if out is None else out for size, out in zip(sizes, op.output_size, strict=True)]
     windows = windows_of(sizes, wanted)
     value = site.input(0)
+    factor = factor_of(tuple(map(tuple, windows)), None, _bits(site))
+    if site.quantizers is not None and site.quantizers.kind == "qonnx" and len(factor.codes) == 1:
+        channels = site.fixed(site.type(0).shape[-op.spatial - 1 : -op.spatial], "channels of a pool")[0]
+        if all(out == 1 for out in wanted) and _bits(site) + _odd(factor)[0].bit_length() <= 16:
+            return _by_convolution(site, channels, sizes, factor)
     if all(out == 1 for out in wanted):
         value = site.emit("ReduceSum", value, site.ints(*range(-op.spatial, 0)), keepdims=1)
     else:
         value = site.emit("MatMul", value, _window_matrix(site, sizes[-1], windows[-1]))
         if op.spatial == 2:
             value = site.emit("MatMul", _window_matrix(site, sizes[0], windows[0], across=True), value)
-    return times(site, value, factor_of(tuple(map(tuple, windows)), None, _bits(site)))
+    return times(site, value, factor)
+
+
+def _odd(factor: Factor) -> tuple[int, int]:
+    """The first code without its factors of two, and its fractional bits."""
+    code, frac = factor.codes[0], factor.frac
+    zeros = (code & -code).bit_length() - 1
+    return code >> zeros, frac - zeros
+
+
+def _by_convolution(site: Site, channels: int, sizes: tuple[int, ...], factor: Factor) -> str:
+    """A convolution of every channel with ``1/n``, which hardware tools know better than averages."""
+    code, frac = _odd(factor)
+    value = np.ldexp(np.full((channels, 1, *sizes), code, np.float32), -frac)
+    scale, zero = site.constant(np.float32(2.0**-frac), "scale"), site.constant(np.float32(0), "zero")
+    bits = site.constant(np.float32(code.bit_length() + 1), "bits")
+    weights = site.emit(
+        "Quant",
+        site.constant(value, "weights"),
+        scale,
+        zero,
+        bits,
+        domain=QONNX_DOMAIN,
+        signed=1,
+        narrow=0,
+        rounding_mode="ROUND",
+    )
+    return site.emit("Conv", site.input(0), weights, kernel_shape=list(sizes), group=channels)
 
 
 def _window_matrix(site: Site, size: int, spans: list[tuple[int, int]], across: bool = False) -> str:

@@ -1,0 +1,68 @@
+"""From scales, zero points and ends of codes to number formats."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from mase.frontends.onnx.value import Scaled
+from mase.ir.format import Format, Rounding
+from mase.ir.formats import Fixed, Integer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["activation_format", "frac_of", "weight_format"]
+
+
+def frac_of(scale: float) -> int | None:
+    """``F`` of a scale ``2**-F``; None for any other.
+
+    Example:
+        >>> frac_of(0.0625), frac_of(0.1)
+        (4, None)
+    """
+    mantissa, exponent = math.frexp(scale)
+    return 1 - exponent if mantissa == 0.5 else None
+
+
+def _width(low: int, high: int) -> tuple[int, bool, bool] | None:
+    """Width, sign and narrowness of codes between two ends; None if they are no format's."""
+    if low == 0 and (high + 1).bit_count() == 1:
+        return (high + 1).bit_length() - 1, False, False
+    if low < 0 and (high + 1).bit_count() == 1 and low in (-high - 1, -high):
+        return (high + 1).bit_length(), True, low == -high
+    return None
+
+
+def activation_format(grid: Scaled, rounding: Rounding = "half_even") -> Format | None:
+    """The format of a value with one scale: fixed point where that is a power of two; None if it has none."""
+    if grid.scale.dim() and grid.scale.numel() > 1:
+        return None
+    zero, found = int(grid.zero_point.reshape(-1)[0]), _width(grid.low, grid.high)
+    if found is None:
+        return None
+    width, signed, narrow = found
+    frac = frac_of(float(grid.scale.reshape(-1)[0]))
+    if zero == 0 and frac is not None and abs(frac) <= 126:
+        return Fixed(width, frac, signed, narrow, rounding)
+    if zero == 0:
+        return Integer(width, signed=signed, narrow=narrow, rounding=rounding)
+    return Integer(width, signed=False, asym=True, rounding=rounding)
+
+
+def weight_format(grid: Scaled, weight: Tensor) -> Format | None:
+    """The format of a parameter; scales that are no powers of two must be those that it finds itself."""
+    found = activation_format(grid)
+    if isinstance(found, Fixed):
+        return found
+    width = _width(grid.low, grid.high)
+    if width is None or bool(grid.zero_point.any()):
+        return None
+    channel = None if grid.scale.numel() == 1 else grid.axis
+    format = Integer(width[0], signed=width[1], narrow=width[2], channel=channel)
+    dims = [d for d in range(weight.dim()) if d != channel]
+    span = weight.abs().amax(dims) if dims else weight.abs()
+    own = span / format.code_max
+    close = (own.reshape(-1) - grid.scale.reshape(-1)).abs() <= 2e-7 * own.reshape(-1).abs()
+    return format if bool(close.all()) else None

@@ -1,0 +1,144 @@
+"""QuantizeLinear, DequantizeLinear, Quant: formats of operands instead of nodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from mase.frontends.onnx.grids import activation_format, weight_format
+from mase.frontends.onnx.place import Place
+from mase.frontends.onnx.registry import from_onnx
+from mase.frontends.onnx.value import Scaled, Value
+from mase.ir.format import Rounding
+from mase.ir.formats import Fixed
+from mase.ir.formats.binary import Binary
+from mase.ir.ops import nn
+
+__all__ = ["bipolar", "clipped_codes", "dequantize", "quant", "quantize"]
+
+_ENDS = {
+    torch.int8: (-128, 127),
+    torch.uint8: (0, 255),
+    torch.int16: (-(2**15), 2**15 - 1),
+    torch.uint16: (0, 2**16 - 1),
+    torch.int32: (-(2**31), 2**31 - 1),
+}
+_ROUNDINGS: dict[str, Rounding] = {"ROUND": "half_even", "HALF_EVEN": "half_even", "FLOOR": "floor"}
+
+
+@from_onnx("QuantizeLinear")
+def quantize(place: Place) -> Value:
+    """A value as codes, which DequantizeLinear makes a format of."""
+    value, scale = place.value(0), place.const(1).float()
+    zero = place.const(2) if place.has(2) else torch.zeros(scale.shape, dtype=torch.uint8)
+    if zero.dtype not in _ENDS or (scale.numel() > 1 and value.node is not None):
+        raise place.error(f"codes of type {zero.dtype} with {scale.numel()} scales have no format")
+    if value.format is not None:
+        value = place.carried(value)
+    low, high = _ENDS[zero.dtype]
+    return replace(value, scaled=Scaled(scale, zero.long(), low, high, place.get("axis", 1)), codes=True)
+
+
+@from_onnx("Clip (codes)")
+def clipped_codes(place: Place) -> Value:
+    """Fewer codes than their type has."""
+    value = place.value(0)
+    assert value.scaled is not None
+    low = int(place.const(1)) if place.has(1) else value.scaled.low
+    high = int(place.const(2)) if place.has(2) else value.scaled.high
+    return replace(value, scaled=replace(value.scaled, low=low, high=high))
+
+
+@from_onnx("DequantizeLinear")
+def dequantize(place: Place) -> Value:
+    """A value on a grid; constant codes are the numbers that they mean."""
+    value, scale = place.value(0), place.const(1).float()
+    zero = place.const(2).long() if place.has(2) else torch.zeros(scale.shape, dtype=torch.int64)
+    if value.const is not None:
+        return _constant(place, value, scale, zero)
+    grid = value.scaled
+    if grid is None or not value.codes:
+        raise place.error("its operand is no result of QuantizeLinear")
+    if not torch.equal(grid.scale.reshape(-1), scale.reshape(-1)) or not torch.equal(grid.zero_point, zero):
+        raise place.error("its scale is not that of the QuantizeLinear before")
+    if grid.low < 0 and bool(grid.zero_point.any()):  # signed codes around another zero are unsigned ones
+        grid = replace(grid, low=0, high=grid.high - grid.low, zero_point=grid.zero_point - grid.low)
+    zero_code = int(grid.zero_point.reshape(-1)[0])
+    above = zero_code > 0 and grid.low == zero_code  # codes of what is not negative: a relu
+    format = activation_format(replace(grid, low=0) if above else grid)
+    if format is None:
+        raise place.error(f"codes from {grid.low} to {grid.high} are those of no format")
+    made = replace(value, format=format, scaled=None if isinstance(format, Fixed) else grid, codes=False)
+    return place.add(nn.Relu(), made) if above else made
+
+
+def _constant(place: Place, value: Value, scale: Tensor, zero: Tensor) -> Value:
+    codes, axis = value.const, place.get("axis", 1)
+    assert codes is not None
+    low, high = _ENDS.get(codes.dtype, (int(codes.min()), int(codes.max())))
+    bits = place.get("bits of constant")
+    if bits is not None:
+        low, high = bits
+    axis = axis % max(codes.dim(), 1)
+    key = value.key.removesuffix("_quantized")
+    if place.get("block_size"):
+        scale, zero = (t.repeat_interleave(place.get("block_size"), axis) for t in (scale, zero))
+        cut = [slice(0, n) for n in codes.shape]
+        return Value(const=(codes - zero[tuple(cut)]).float() * scale[tuple(cut)], key=key)
+    shape = [1] * codes.dim()
+    if scale.numel() > 1:
+        shape[axis] = -1
+    numbers = (codes.long() - zero.reshape(shape if zero.numel() > 1 else [1] * codes.dim())).float()
+    weight = numbers * (scale.reshape(shape) if scale.numel() > 1 else scale.reshape(()))
+    grid = Scaled(scale, zero, low, high, axis)
+    return Value(const=weight, key=key, format=weight_format(grid, weight))
+
+
+@from_onnx("Quant")
+def quant(place: Place) -> Value:
+    """QONNX's quantizer of any width."""
+    value, scale, zero = place.value(0), place.const(1).float(), place.const(2)
+    bits, mode = int(place.const(3)), str(place.get("rounding_mode", "ROUND"))
+    signed, narrow = bool(place.get("signed", 1)), bool(place.get("narrow", 0))
+    low, high = (-(2 ** (bits - 1)) + narrow, 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1 - narrow)
+    axis = next((i for i, n in enumerate(scale.shape) if n > 1), 0)
+    grid = Scaled(
+        scale.reshape(-1) if scale.numel() > 1 else scale.reshape(()),
+        zero.long().reshape(-1) if zero.numel() > 1 else zero.long().reshape(()),
+        low,
+        high,
+        axis,
+    )
+    if value.const is not None:
+        return replace(value, format=weight_format(grid, value.const))
+    if mode == "CEIL" and _is_half(value, grid):  # a floor to halves and a ceiling: half up
+        value, rounding = replace(value, format=None, scaled=None), "half_up"
+    elif mode == "HALF_UP" and not signed:
+        rounding = "half_up"
+    elif mode in _ROUNDINGS:
+        rounding = _ROUNDINGS[mode]
+    else:
+        raise place.error(f"rounding {mode} is that of no format")
+    if value.format is not None:
+        value = place.carried(value)
+    format = activation_format(grid, rounding)
+    if format is None:
+        raise place.error(f"codes from {low} to {high} with {scale.numel()} scales are those of no format")
+    return replace(value, format=format, scaled=None if isinstance(format, Fixed) else grid)
+
+
+def _is_half(value: Value, grid: Scaled) -> bool:
+    before = value.format
+    exact = activation_format(grid)
+    floors = isinstance(before, Fixed) and before.rounding == "floor"
+    return floors and isinstance(exact, Fixed) and isinstance(before, Fixed) and before.frac == exact.frac + 1
+
+
+@from_onnx("BipolarQuant")
+def bipolar(place: Place) -> Value:
+    """The sign."""
+    if float(place.const(1)) != 1.0:
+        raise place.error("a scale other than 1 is that of no format")
+    return replace(place.value(0), format=Binary())

@@ -1,0 +1,287 @@
+"""How each operator is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from mase.frontends.onnx.place import Place
+from mase.frontends.onnx.registry import from_onnx
+from mase.frontends.onnx.value import Value
+from mase.ir.dim import Dim
+from mase.ir.formats import Dtype
+from mase.ir.op import Op
+from mase.ir.ops import conv, nn, norm, pool, tensor
+from mase.ir.types import TensorType
+
+__all__: list[str] = []
+
+_ACTIVATIONS: dict[str, type[nn.Activation]] = {
+    "Relu": nn.Relu,
+    "Sigmoid": nn.Sigmoid,
+    "Tanh": nn.Tanh,
+    "Softsign": nn.Softsign,
+    "HardSwish": nn.Hardswish,
+    "Selu": nn.Selu,
+    "Softplus": nn.Softplus,
+}
+_BINARY: dict[str, type[tensor.Binary]] = {
+    "Add": tensor.Add,
+    "Sub": tensor.Sub,
+    "Mul": tensor.Mul,
+    "Div": tensor.Div,
+}
+
+
+@from_onnx(*_ACTIVATIONS)
+def _activation(place: Place) -> Value:
+    return place.add(_ACTIVATIONS[place.kind](), place.value(0))
+
+
+@from_onnx("Softmax", "LogSoftmax", "Gelu", "Elu", "LeakyRelu", "HardSigmoid")
+def _parametrised(place: Place) -> Value:
+    made: dict[str, Op] = {
+        "Softmax": nn.Softmax(dim=place.get("axis", -1)),
+        "LogSoftmax": nn.LogSoftmax(dim=place.get("axis", -1)),
+        "Gelu": nn.Gelu(approximate=place.get("approximate", "none")),
+        "Elu": nn.Elu(alpha=place.get("alpha", 1.0)),
+        "LeakyRelu": nn.LeakyRelu(negative_slope=place.get("alpha", 0.01)),
+        "HardSigmoid": nn.Hardsigmoid(),
+    }
+    if place.kind == "HardSigmoid" and abs(place.get("alpha", 0.2) - 1 / 6) > 1e-6:
+        raise place.error(f"alpha is {place.get('alpha', 0.2)}, and mase has 1/6")
+    return place.add(made[place.kind], place.value(0))
+
+
+@from_onnx("Clip")
+def _clip(place: Place) -> Value:
+    low = float(place.const(1)) if place.has(1) else -float("inf")
+    high = float(place.const(2)) if place.has(2) else float("inf")
+    op = nn.Relu6() if (low, high) == (0.0, 6.0) else nn.Hardtanh(min_val=low, max_val=high)
+    return place.add(op, place.value(0))
+
+
+@from_onnx("Identity", "Dropout")
+def _nothing(place: Place) -> Value:
+    return place.value(0)
+
+
+@from_onnx("Gemm")
+def _gemm(place: Place) -> Value:
+    if place.get("transA", 0) or place.get("alpha", 1.0) != 1 or place.get("beta", 1.0) != 1:
+        raise place.error("transA, alpha and beta have no form in nn.linear")
+    return _linear(place, transposed=bool(place.get("transB", 0)))
+
+
+@from_onnx("MatMul")
+def _matmul(place: Place) -> Value:
+    other = place.value(1)
+    if other.const is not None and other.const.dim() == 2:
+        return _linear(place, transposed=False)
+    return place.add(tensor.MatMul(), place.value(0), other)
+
+
+def _linear(place: Place, transposed: bool) -> Value:
+    weight = place.value(1)
+    tensor_ = place.const(1)
+    if not transposed:
+        tensor_ = tensor_.t().contiguous()
+    format: Any = weight.format
+    if not transposed and getattr(format, "channel", None) is not None:
+        format = replace(format, channel=1 - format.channel)
+    given = Value(const=tensor_, key=weight.key, format=format)
+    bias = place.value(2) if place.has(2) else None
+    if bias is not None and (bias.const is None or bias.const.dim() != 1):
+        raise place.error("a bias that is no constant vector has no form in nn.linear")
+    return place.add(nn.Linear(), place.value(0), roles={"weight": given, "bias": bias})
+
+
+@from_onnx(*_BINARY)
+def _binary(place: Place) -> Value:
+    x, y = place.value(0), place.value(1)
+    if place.kind == "Add" and (merged := _bias(place, x, y) or _bias(place, y, x)):
+        return merged
+    return place.add(_BINARY[place.kind](), x, y)
+
+
+def _bias(place: Place, x: Value, bias: Value) -> Value | None:
+    """A constant vector added to a linear layer without bias is its bias."""
+    node, vector = x.node, bias.const
+    if node is None or vector is None or vector.dim() != 1 or x.format is not None or node.users:
+        return None
+    from mase.ir.ops.quantized import QuantizedOp, float_op, with_formats
+
+    fits = (
+        isinstance(float_op(node.op), nn.Linear)
+        and "bias" not in node.params
+        and place.uses.get(node.name, 1) < 2
+    )
+    if not fits or vector.shape[0] != node.tensor_type.shape[-1]:
+        return None
+    if isinstance(node.op, QuantizedOp):
+        node.op = with_formats(node.op, node.op.formats | {"bias": bias.format})
+    key = f"{node.params['weight'].removesuffix('.weight')}.bias"
+    place.graph.state[key] = vector
+    node.params = {**node.params, "bias": key}
+    return Value(node=node)
+
+
+@from_onnx("Conv")
+def _conv(place: Place) -> Value:
+    weight = place.value(1)
+    spatial = place.const(1).dim() - 2
+    pads = place.get("pads", [0] * 2 * spatial)
+    auto = place.get("auto_pad", "NOTSET")
+    if auto not in ("NOTSET", "VALID", b"NOTSET"):
+        raise place.error(f"auto_pad {auto} has no form; write the pads")
+    kinds: tuple[Any, ...] = (conv.Conv1d, conv.Conv2d, conv.Conv3d)
+    op = kinds[spatial - 1](
+        stride=tuple(place.get("strides", [1] * spatial)),
+        padding=tuple(zip(pads[:spatial], pads[spatial:], strict=True)),
+        dilation=tuple(place.get("dilations", [1] * spatial)),
+        groups=place.get("group", 1),
+    )
+    bias = place.value(2) if place.has(2) else None
+    return place.add(op, place.value(0), roles={"weight": weight, "bias": bias})
+
+
+@from_onnx("MaxPool", "AveragePool")
+def _pool(place: Place) -> Value:
+    kernel = place.get("kernel_shape")
+    spatial, pads = len(kernel), place.get("pads", [0] * 2 * len(kernel))
+    if spatial > 2 or pads[:spatial] != pads[spatial:]:
+        raise place.error("pools over three dimensions or with unequal pads have no op")
+    shared: dict[str, Any] = {
+        "kernel": tuple(kernel),
+        "stride": tuple(place.get("strides", [1] * spatial)),
+        "padding": tuple(pads[:spatial]),
+        "ceil_mode": bool(place.get("ceil_mode", 0)),
+    }
+    if place.kind == "MaxPool":
+        kinds: tuple[Any, ...] = (pool.MaxPool1d, pool.MaxPool2d)
+        shared["dilation"] = tuple(place.get("dilations", [1] * spatial))
+    else:
+        kinds = (pool.AvgPool1d, pool.AvgPool2d)
+        shared["count_include_pad"] = bool(place.get("count_include_pad", 0))
+    return place.add(kinds[spatial - 1](**shared), place.value(0))
+
+
+@from_onnx("GlobalAveragePool", "GlobalMaxPool")
+def _global_pool(place: Place) -> Value:
+    spatial = place.node(place.value(0)).tensor_type.rank - 2
+    average: tuple[Any, ...] = (pool.AdaptiveAvgPool1d, pool.AdaptiveAvgPool2d)
+    largest: tuple[Any, ...] = (pool.AdaptiveMaxPool1d, pool.AdaptiveMaxPool2d)
+    kinds = average if place.kind == "GlobalAveragePool" else largest
+    return place.add(kinds[spatial - 1](output_size=(1,) * spatial), place.value(0))
+
+
+@from_onnx("BatchNormalization")
+def _batch_norm(place: Place) -> Value:
+    names = ("weight", "bias", "running_mean", "running_var")
+    roles: dict[str, Value | None] = {name: place.value(i + 1) for i, name in enumerate(names)}
+    count = {"num_batches_tracked": torch.zeros((), dtype=torch.int64)}
+    op = norm.BatchNorm(eps=place.get("epsilon", 1e-5))
+    made = place.add(op, place.value(0), roles=roles, extra=count)
+    assert made.node is not None
+    for role in ("running_mean", "running_var", "num_batches_tracked"):
+        key = made.node.params[role]
+        place.graph.state.declare(key, place.graph.state.entry(key).type, "buffer")
+    return made
+
+
+@from_onnx("LayerNormalization")
+def _layer_norm(place: Place) -> Value:
+    shape = tuple(place.const(1).shape)
+    op = norm.LayerNorm(normalized_shape=shape, eps=place.get("epsilon", 1e-5))
+    bias = place.value(2) if place.has(2) else None
+    return place.add(op, place.value(0), roles={"weight": place.value(1), "bias": bias})
+
+
+@from_onnx("ReduceMean")
+def _mean(place: Place) -> Value:
+    dims = tuple(place.ints(1)) if place.has(1) else tuple(place.get("axes", [])) or None
+    return place.add(tensor.Mean(dims=dims, keepdim=bool(place.get("keepdims", 1))), place.value(0))
+
+
+@from_onnx("ReduceSum")
+def _sum(place: Place) -> Value:
+    dims, keep = place.ints(1), bool(place.get("keepdims", 1))
+    value = place.carried(place.value(0))
+    returns = tensor.Mean(dims=tuple(dims), keepdim=keep).infer(place.node(value).tensor_type)
+    return place.call("aten.sum.dim_IntList", f"(%0, {dims}, {keep})", returns, value)
+
+
+@from_onnx("Concat")
+def _concat(place: Place) -> Value:
+    values = [place.value(i) for i in range(len(place.inputs))]
+    formats = {v.format for v in values}
+    if len(formats) > 1:
+        values = [place.carried(v) for v in values]
+    return place.add(tensor.Concat(dim=place.get("axis", 0)), *values)
+
+
+@from_onnx("Transpose")
+def _transpose(place: Place) -> Value:
+    rank = place.node(place.value(0)).tensor_type.rank
+    return place.moved(tensor.Permute(dims=tuple(place.get("perm", range(rank)[::-1]))))
+
+
+@from_onnx("Flatten")
+def _flatten(place: Place) -> Value:
+    if place.get("axis", 1) != 1:
+        raise place.error("only axis 1 has a form")
+    return place.moved(tensor.Flatten())
+
+
+@from_onnx("Reshape")
+def _reshape(place: Place) -> Value:
+    value = place.value(0)
+    type = place.node(value).tensor_type
+    target: list[Dim] = [type.shape[i] if d == 0 else d for i, d in enumerate(place.ints(1))]
+    if -1 in target:
+        known: Dim = 1
+        for d in target:
+            known = known if d == -1 else known * d
+        target[target.index(-1)] = type.numel // known
+    return value.of(_call_view(place, value, "aten.reshape.default", place.ints(1), type.with_shape(target)))
+
+
+def _call_view(place: Place, value: Value, target: str, sizes: list[int], returns: TensorType) -> Any:
+    """A view; a size of 0 that stands for a symbolic dimension is asked for by -1."""
+    shape = [d if isinstance(d, int) else -1 for d in returns.shape] if 0 in sizes or -1 in sizes else sizes
+    if shape.count(-1) > 1:
+        raise place.error(f"two of the sizes of {returns} are symbolic")
+    return place.call(target, f"(%0, {shape})", returns, value).node
+
+
+@from_onnx("Squeeze", "Unsqueeze")
+def _squeeze(place: Place) -> Value:
+    value, dims = place.value(0), place.ints(1)
+    type = place.node(value).tensor_type
+    shape = list(type.shape)
+    if place.kind == "Squeeze":
+        gone = {d % type.rank for d in dims}
+        shape = [d for i, d in enumerate(shape) if i not in gone]
+    else:
+        for d in sorted(d % (type.rank + len(dims)) for d in dims):
+            shape.insert(d, 1)
+    return value.of(_call_view(place, value, "aten.reshape.default", [0], type.with_shape(shape)))
+
+
+@from_onnx("Gather")
+def _gather(place: Place) -> Value:
+    table = place.value(0)
+    if table.const is None or table.const.dim() != 2 or place.get("axis", 0) != 0:
+        raise place.error("only rows of a constant table have a form")
+    return place.add(nn.Embedding(), place.value(1), roles={"weight": table})
+
+
+@from_onnx("Cast")
+def _cast(place: Place) -> Value:
+    value = place.carried(place.value(0))
+    format = place.get("to format")
+    assert isinstance(format, Dtype)
+    type = TensorType(format, place.node(value).tensor_type.shape)
+    return place.call("aten.to.dtype", f"(%0, {format})", type, value)

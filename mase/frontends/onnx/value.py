@@ -1,0 +1,59 @@
+"""What a name of an ONNX graph stands for while its graph is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mase.ir.format import Format
+from mase.ir.graph import Node
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Scaled", "Value"]
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """The grid of a quantizer.
+
+    Args:
+        scale: float32: one number, or one for each index of ``axis``.
+        zero_point: integers shaped as ``scale``.
+        low: the least code.
+        high: the largest code.
+        axis: the dimension of the scales.
+        format: the grid as a format, once it is known.
+    """
+
+    scale: Tensor
+    zero_point: Tensor
+    low: int
+    high: int
+    axis: int = 0
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value: of a node, or a constant; perhaps on the grid of a format, or as codes of one.
+
+    Args:
+        node: the node that computes it, None for a constant.
+        const: the constant.
+        key: what the constant is called in the file.
+        format: the grid that whoever takes the value puts it on.
+        scaled: the scale of that grid where it is no power of two; for codes, their grid.
+        codes: whether what the file has here are the codes.
+    """
+
+    node: Node | None = None
+    const: Tensor | None = None
+    key: str = ""
+    format: Format | None = None
+    scaled: Scaled | None = None
+    codes: bool = False
+
+    def of(self, node: Node) -> Value:
+        """The same grid for a value that only moved."""
+        return replace(self, node=node, const=None)

@@ -1,0 +1,29 @@
+"""The C++ of an hls4ml project, compiled with g++."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mase.runtime.verification.engine import ENGINES, Arrays, Engine
+
+__all__ = ["Hls"]
+
+
+@ENGINES.register("hls4ml")
+class Hls(Engine):
+    """The emulation that hls4ml builds: the very code that a vendor's compiler turns into a circuit."""
+
+    kinds = frozenset({"hls"})
+    packages = ("hls4ml", "qonnx")
+    extra = "hls"
+
+    def run(self, feeds: Mapping[str, NDArray[Any]], names: Sequence[str] = ()) -> Arrays:
+        from mase.runtime.hls.project import RECORD, predict
+
+        record = json.loads((self.path / RECORD).read_text())
+        result = predict(self.path, feeds[record["input"]])
+        return {record["output"]: result}

@@ -1,0 +1,126 @@
+"""ONNX in: what mase writes reads back with the same numbers; other tools' models too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+import mase
+from mase.frontends.onnx.reader import read_onnx
+from mase.ir import Graph, MaseError
+from mase.runtime.onnx import QdqQuantizers, QonnxQuantizers, Quantizers, print_graph
+from tests.runtime.onnx.running import quantized, ties
+from tests.runtime.onnx.test_float_ops import LAYERS, seeded
+from tests.runtime.onnx.test_qdq import FORMATS, POOLS, Residual, Rows, mlp
+
+
+def read_back(graph: Graph, folder: Path, quantizers: Quantizers | None) -> Graph:
+    onnx.save(print_graph(graph, quantizers), folder / "model.onnx")
+    return read_onnx(folder / "model.onnx")
+
+
+def outputs(graph: Graph, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return mase.lower(graph).eval()(x)
+
+
+@pytest.mark.parametrize("quantizers", [QdqQuantizers, QonnxQuantizers])
+@pytest.mark.parametrize("name", FORMATS)
+def test_quantized_networks_read_back(tmp_path: Path, name: str, quantizers: type[Quantizers]) -> None:
+    graph = quantized(Residual(), (torch.randn(2, 1, 8, 8),), FORMATS[name])
+    found = read_back(graph, tmp_path, quantizers())
+    x = ties(50, 1, 8, 8)
+    assert found.level == "quantized"
+    assert torch.equal(outputs(found, x), outputs(graph, x))
+    assert mase.loads(mase.dumps(found)) == found
+
+
+def test_formats_come_back(tmp_path: Path) -> None:
+    graph = quantized(mlp(), (torch.randn(2, 16),), FORMATS["4 bits"])
+    found = read_back(graph, tmp_path, QdqQuantizers(pack=True))
+    assert [str(n.op.formats["weight"]) for n in found.nodes if "linear" in n.op.name] == ["fixed<4,3>"] * 2
+    assert [n.op.name for n in found.nodes][1:] == [n.op.name for n in graph.nodes][1:]
+    assert set(found.state) == set(graph.state)
+
+
+def test_half_up_comes_back(tmp_path: Path) -> None:
+    graph = quantized(mlp(), (torch.randn(2, 16),), FORMATS["8 bits"] + ',rounding="half_up"')
+    x = ties(100, 16)
+    assert torch.equal(outputs(read_back(graph, tmp_path, QonnxQuantizers()), x), outputs(graph, x))
+
+
+@pytest.mark.parametrize("weight", ["int<8>", "int<8,channel=0>"])
+@pytest.mark.parametrize("data_in", ["int<8>", "uint<8,asym>"])
+def test_scales_come_back(tmp_path: Path, data_in: str, weight: str) -> None:
+    x = torch.randn(64, 16, generator=torch.Generator().manual_seed(0))
+    graph = mase.trace(mlp(), (x,))
+    formats = f'quantize{{default={{data_in="{data_in}",weight="{weight}"}}}}'
+    mase.Pipeline(formats).run(graph, data=Rows(x))
+    found = read_back(graph, tmp_path, QdqQuantizers())
+    assert str(found["_0"].op.formats["data_in"]) == data_in if "_0" in found else True
+    assert torch.allclose(outputs(found, x), outputs(graph, x), atol=2e-2)
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pools_read_back(tmp_path: Path, name: str) -> None:
+    graph = quantized(nn.Sequential(POOLS[name], nn.ReLU()), (torch.randn(2, 3, 7, 5),), FORMATS["8 bits"])
+    x = ties(20, 3, 7, 5)
+    assert torch.equal(outputs(read_back(graph, tmp_path, QdqQuantizers()), x), outputs(graph, x))
+
+
+READ = (
+    "linear",
+    "conv1d",
+    "conv2d same",
+    "conv3d",
+    "max pool",
+    "average pool",
+    "global",
+    "batch",
+    "layer norm",
+    "flatten",
+)
+
+
+@pytest.mark.parametrize("name", [n for n in LAYERS if n.startswith(READ)])
+def test_layers_read_back(tmp_path: Path, name: str) -> None:
+    net, shape = LAYERS[name]
+    graph = mase.trace(net.eval(), (seeded(*shape),))
+    found = read_back(graph, tmp_path, None)
+    assert torch.allclose(outputs(found, seeded(*shape)), outputs(graph, seeded(*shape)), atol=1e-5)
+
+
+def test_a_model_of_another_tool_is_quantized_and_exported(tmp_path: Path) -> None:
+    net, x = Residual().eval(), torch.randn(4, 1, 8, 8)
+    program = torch.onnx.export(net, (x,), dynamo=True, verbose=False, dynamic_shapes=({0: "batch"},))
+    (tmp_path / "other.onnx").write_bytes(program.model_proto.SerializeToString())
+    recipe = tmp_path / "graph.toml"
+    recipe.write_text('mase = 1\n[model]\nsource = "onnx:other.onnx"\n')
+    graph = mase.load(recipe)
+    with torch.no_grad():
+        assert torch.allclose(outputs(graph, x), net(x), atol=1e-5)
+    passes = f"quantize{{{FORMATS['8 bits']}}},export,verify-export{{samples=20}}"
+    mase.Pipeline(passes).run(graph, output_dir=tmp_path)
+    assert (tmp_path / "graph.qdq.onnx").is_file()
+
+
+def test_mistakes_are_named(tmp_path: Path) -> None:
+    from mase.frontends.source import materialise
+    from mase.ir import Header
+
+    with pytest.raises(MaseError, match="there is no file"):
+        materialise(Header(model={"source": "onnx:absent.onnx"}), base_dir=tmp_path)
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(MaseError, match=r"bad\.onnx is no ONNX model"):
+        read_onnx(tmp_path / "bad.onnx")
+    node = onnx.helper.make_node("Einsum", ["x"], ["y"], equation="ij->ji")
+    value = [onnx.helper.make_tensor_value_info(n, 1, [2, 3]) for n in "xy"]
+    onnx.save(
+        onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:])), tmp_path / "e.onnx"
+    )
+    with pytest.raises(MaseError, match="no rule reads Einsum"):
+        read_onnx(tmp_path / "e.onnx")
