@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from mase.ir.graph import Graph
 from mase.ir.ops.exact import ExactOp, Requantize
 from mase.passes.context import Context
-from mase.passes.legalize import Boundary, Legalizer
 from mase.passes.registry import register_pass
 
 __all__ = ["legalize_casts"]
 
 
 @register_pass("legalize-casts", requires=("quantized",), ensures="integer", changes_numbers=True)
-def legalize_casts(graph: Graph, ctx: Context, *, boundary: Boundary = "float") -> None:
+def legalize_casts(graph: Graph, ctx: Context, *, boundary: Literal["float", "codes"] = "float") -> None:
     """Turn a quantized graph into one of integers alone, which hardware executes as it is.
 
     Operand quantizers become ``int.requantize`` nodes: a shift where scales are powers of two, else a
@@ -31,6 +32,8 @@ def legalize_casts(graph: Graph, ctx: Context, *, boundary: Boundary = "float") 
     Raises:
         MaseError: naming every node that stays in float, and what to do about it.
     """
+    from mase.passes.legalize import Legalizer
+
     made = Legalizer(graph, ctx, boundary).run()
     graph.become(made)
     ctx.stat("integer ops", sum(isinstance(n.op, ExactOp) for n in graph.nodes))
