@@ -19,9 +19,9 @@ def legalize_casts(graph: Graph, ctx: Context, *, boundary: Literal["float", "co
     Operand quantizers become ``int.requantize`` nodes: a shift where scales are powers of two, else a
     multiplication by a 31-bit number and a shift. Weights and biases become integer constants, accumulators
     get the width that the real weights need. A graph of fixed-point ops computes the very numbers that it
-    did before. Scales of ``int<W>`` are met to within ``2**-31``, and their biases rounded to the
-    accumulator's scale, so that from here on all executions agree, and differ from the float simulation of
-    the quantized graph where that is within rounding errors of a tie.
+    did before. Scales of ``int<W>`` are met to within ``2**-31``, and biases beside them rounded to the
+    accumulator's scale: the numbers are those of a graph that was quantized with ``requant=dyadic``, and
+    differ now and then from those of one that rescales in float32.
 
     Args:
         graph: the graph: every op of it in ``fixed<W,F>``, or ``int<W>`` with static scales.
