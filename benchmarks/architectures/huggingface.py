@@ -12,8 +12,9 @@ import transformers
 from torch import nn
 
 from .base import Architecture
+from .libraries import library
 
-__all__ = ["decoding", "encoders", "images", "language", "pairs"]
+__all__ = ["everything"]
 
 WORDS, WIDTH, HEADS, FEATURES = 64, 32, 4, 48
 T: Any = transformers
@@ -233,3 +234,9 @@ def decoding() -> list[Architecture]:
         two("T5ForConditionalGeneration", "T5Config", T5),
         two("BartForConditionalGeneration", "BartConfig", PAIR),
     ]
+
+
+def everything() -> list[Architecture]:
+    """All of them."""
+    library("torchvision")  # before transformers imports it
+    return [*encoders(), *images(), *language(), *pairs(), *decoding()]

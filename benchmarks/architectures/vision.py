@@ -64,7 +64,8 @@ def _images(name: str, size: int, batch: int, length: int) -> dict[str, Any]:
 
 
 def _architecture(name: str, size: int, make: Callable[[], nn.Module]) -> Architecture:
-    return Architecture(name, make, partial(_images, "x", size), others=((3, 0),))
+    branches = name.endswith(("googlenet", "inception_v3"))  # further classifiers in training
+    return Architecture(name, make, partial(_images, "x", size), others=((3, 0),), branches=branches)
 
 
 def _torchvision(name: str, size: int) -> nn.Module:

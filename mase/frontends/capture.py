@@ -21,6 +21,7 @@ from mase.frontends.promote import culprit, result_by_example
 from mase.frontends.rules.base import Mode
 from mase.frontends.session import ShapeRule
 from mase.frontends.symbolic import trace_symbolic
+from mase.frontends.transient import fill_transient
 from mase.frontends.weights import declare_weights
 from mase.ir.diagnostics import Diagnostic, MaseError, Severity, did_you_mean
 from mase.ir.graph import Graph
@@ -169,6 +170,7 @@ class _Attempt:
         leaves = find_leaves(self.model, self.opaque)
         graph = Graph(self.name or type(self.model).__name__)
         declare_weights(graph.state, self.model)
+        missing = fill_transient(graph.state, self.model)
         if self.tracer == "fx":
             traced = trace_symbolic(self.model, self.arguments, self.dynamic, leaves, self.rules)
         else:
@@ -179,7 +181,14 @@ class _Attempt:
         _drop_unused(graph)
         fuse_batch_counters(graph)
         graph.level = _level(graph)
+        self._note_missing(missing, graph)
         return graph
+
+    def _note_missing(self, missing: list[str], graph: Graph) -> None:
+        """Tell of buffers that have no value, as the model is on the meta device, and that no file holds."""
+        used = {key for node in graph.nodes for key in node.params.values()}
+        for key in (k for k in missing if k in used):
+            self._note(f"buffer {key!r} has no value and belongs to no state_dict: set graph.state[{key!r}]")
 
     def _check_fixed(self, fixed: list[str]) -> None:
         """Sizes that were to be symbolic: an error if the user named them, else a note."""

@@ -51,6 +51,8 @@ def add_constant(graph: Graph, wish: str, tensor: torch.Tensor) -> str:
 
 def _put(state: State, key: str, tensor: torch.Tensor, kind: Kind) -> None:
     state.declare(key, tensor_type(tensor), kind)
+    if tensor.is_meta and not tensor.numel():
+        tensor = torch.empty_like(tensor, device="cpu")  # the cache before its first position
     if not tensor.is_meta and not isinstance(tensor, FakeTensor):
         state[key] = tensor
 

@@ -8,18 +8,13 @@ from benchmarks.architectures.base import Architecture
 from benchmarks.architectures.verdict import judge
 
 QUICK = ("BertModel", "LlamaForCausalLM", "T5ForConditionalGeneration", "LlamaForCausalLM/step")
-ALL = [
-    *huggingface.encoders(),
-    *huggingface.images(),
-    *huggingface.language(),
-    *huggingface.pairs(),
-    *huggingface.decoding(),
-]
 
 
 def _parameters() -> list[object]:
     slow = pytest.mark.slow
-    return [pytest.param(a, id=a.name, marks=[] if a.name in QUICK else [slow]) for a in ALL]
+    return [
+        pytest.param(a, id=a.name, marks=[] if a.name in QUICK else [slow]) for a in huggingface.everything()
+    ]
 
 
 @pytest.mark.parametrize("architecture", _parameters())
