@@ -146,7 +146,17 @@ def _by_convolution(site: Site, channels: int, sizes: tuple[int, ...], factor: F
         narrow=0,
         rounding_mode="ROUND",
     )
-    return site.emit("Conv", site.input(0), weights, kernel_shape=list(sizes), group=channels)
+    ones = [1] * len(sizes)
+    return site.emit(
+        "Conv",
+        site.input(0),
+        weights,
+        kernel_shape=list(sizes),
+        strides=ones,
+        pads=[0] * 2 * len(sizes),
+        dilations=ones,
+        group=channels,
+    )
 
 
 def _window_matrix(site: Site, size: int, spans: list[tuple[int, int]], across: bool = False) -> str:
