@@ -9,7 +9,9 @@ from mase.ir import Header
 from mase.ir.printer import dumps
 from mase.ir.text import loads
 from mase.ir.verify import verify
+from mase.runtime.data import make_data
 from mase.runtime.lower import lower
+from mase.runtime.trainer import evaluate
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -51,6 +53,12 @@ def test_lenet_without_its_batch_norm() -> None:
         *("Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"),
         *("Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d"),
     ]
+
+
+@pytest.mark.parametrize(("name", "least"), [("digits-cnn", 0.98), ("digits-residual", 0.99)])
+def test_trained_weights(name: str, least: float) -> None:
+    model = build_model({"source": f"zoo:{name}", "pretrained": True})
+    assert evaluate(model, make_data("digits"))["test/accuracy"] >= least
 
 
 def test_a_model_of_ones_own() -> None:
