@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -63,6 +63,7 @@ class Arguments:
             pairs, spec = pytree.tree_flatten_with_path(value, is_leaf=is_record)
             self._flat[name] = ([leaf for _, leaf in pairs], spec)
             self.tensors += self._arguments(name, pairs)
+        self.tensors = _distinct(self.tensors)
         if not self.tensors:
             raise MaseError.of(
                 f"cannot capture {type(model).__name__} without an example tensor",
@@ -103,6 +104,17 @@ class Arguments:
             filled = [_filled(leaf, given, (name, i)) for i, leaf in enumerate(flat)]
             bound.arguments[name] = pytree.tree_unflatten(filled, spec)
         return bound.args, bound.kwargs
+
+
+def _distinct(arguments: list[Argument]) -> list[Argument]:
+    """The same, where a tensor that was given twice is two: a trace would take one input for the other."""
+    seen: set[int] = set()
+    found: list[Argument] = []
+    for argument in arguments:
+        again = id(argument.value) in seen
+        found.append(replace(argument, value=argument.value.detach().clone()) if again else argument)
+        seen.add(id(argument.value))
+    return found
 
 
 def _tensors(leaf: Any) -> Iterator[tuple[int, tuple[Any, ...], torch.Tensor]]:

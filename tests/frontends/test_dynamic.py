@@ -10,6 +10,7 @@ from mase.frontends import trace
 from mase.frontends.capture import capture
 from mase.frontends.values import Dims
 from mase.ir import MaseError, NoneType, ScalarType
+from mase.runtime.lower import lower
 from tests.frontends.checks import check
 
 
@@ -126,3 +127,17 @@ def test_names_for_what_torch_prints() -> None:
     assert dims.type_of(None) == NoneType()
     with pytest.raises(MaseError, match="cannot be part of a graph"):
         dims.type_of(object())
+
+
+def test_one_tensor_given_twice_is_two_inputs() -> None:
+    class Weighed(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return x.sum(1) + 2 * y.sum(1)
+
+    same = torch.randn(3, 4)
+    graph = trace(
+        Weighed(), kwargs={"x": same, "y": same}, dynamic={"x": {0: "N", 1: "L"}, "y": {0: "N", 1: "M"}}
+    )
+    assert [str(node.type) for node in graph.inputs] == ["f32[N,L]", "f32[N,M]"]
+    x, y = torch.randn(2, 5), torch.randn(2, 3)
+    torch.testing.assert_close(lower(graph)(x=x, y=y), x.sum(1) + 2 * y.sum(1))
