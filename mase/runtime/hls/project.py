@@ -47,6 +47,11 @@ def write_project(graph: Graph, path: Path, options: HlsOptions) -> str:
         if find_spec(package) is None:
             raise MaseError.of(f"{package} is not installed", help="pip install 'mase[hls]'")
     check_forms(graph)
+    if options.io_type == "io_stream" and _is_convolutional(graph):
+        raise MaseError.of(
+            "io_stream takes channels last, and images come channels first",
+            help='io_type="io_parallel" is exact',
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.")).absolute()
     precision = precision_of(graph)
@@ -59,7 +64,6 @@ def write_project(graph: Graph, path: Path, options: HlsOptions) -> str:
             "input": graph.inputs[0].name,
             "output": graph.outputs[0].name,
             "shape": [str(d) for d in graph.outputs[0].tensor_type.shape],
-            "channels_last": _is_convolutional(graph),
         }
         (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
         settings = folder / "hls4ml_config.yml"
@@ -79,9 +83,6 @@ def predict(path: Path, x: NDArray[Any]) -> NDArray[Any]:
         path: the project's folder.
         x: a batch of inputs as the model takes them.
     """
-    record = json.loads((path / RECORD).read_text())
-    if record["channels_last"] and x.ndim > 2:
-        x = x.transpose(0, *range(2, x.ndim), 1)
     with _quiet():
         model = import_module("hls4ml.converters").link_existing_project(str(path))
         model.compile()
