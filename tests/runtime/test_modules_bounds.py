@@ -12,7 +12,7 @@ from torch import nn
 from mase.ir import MaseError
 from mase.runtime import modules as M
 from mase.runtime.modules.grid import Grid, exact_type
-from tests.runtime.exact import config, run
+from tests.runtime.exactness import config, run
 
 
 def test_real_weights_tighten_the_bound() -> None:

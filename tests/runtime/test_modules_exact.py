@@ -13,7 +13,7 @@ from mase.ir import Fixed
 from mase.runtime import modules as M
 from mase.runtime.kernels import quantize
 from tests.numerics import integers
-from tests.runtime.exact import WIDTHS, Ints, check, codes, config, fill, run, ties
+from tests.runtime.exactness import WIDTHS, Ints, check, codes, config, fill, run, ties
 
 
 def layer_case(module: Any, x_shape: tuple[int, ...]) -> tuple[Tensor, Ints, Ints, Any, int]:

@@ -14,7 +14,7 @@ from mase.runtime import modules as M
 from mase.runtime.kernels import quantize
 from mase.runtime.modules.average import reciprocal_bits
 from tests.numerics import integers
-from tests.runtime.exact import Ints, check, codes, config, run, ties
+from tests.runtime.exactness import Ints, check, codes, config, run, ties
 
 POOLS: list[dict[str, Any]] = [
     {"kernel_size": 2},

@@ -17,7 +17,7 @@ from mase.runtime import modules as M
 from mase.runtime.exact import execute
 from mase.runtime.exact.tables import look_up, table_of
 from mase.runtime.kernels import quantize
-from tests.runtime.exact import codes, fill, run, ties
+from tests.runtime.exactness import codes, fill, run, ties
 
 F8, F16, OUT = Fixed(8, 4), Fixed(16, 10), Fixed(8, 6)
 TABLE: dict[str, Any] = {"nonlinear": "table"}
