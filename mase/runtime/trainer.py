@@ -40,6 +40,7 @@ def fit(
     output_dir: Path | str,
     task: str = "classification",
     *,
+    teacher: nn.Module | None = None,
     identity: str = "",
     say: Callable[[str], None] = _log.info,
 ) -> Metrics:
@@ -57,6 +58,7 @@ def fit(
         config: how to train.
         output_dir: where checkpoints and logs go; nothing is written with ``fast_dev_run``.
         task: a registered task.
+        teacher: what to distill from, as ``config`` says; it needs the inputs and outputs of the module.
         identity: what else makes this run what it is, where the printed module and its initial weights do
             not tell: the text of the graph that it was lowered from.
         say: told what a user may like to know, such as which parameters decay.
@@ -83,9 +85,14 @@ def fit(
     """
     from mase.runtime.tasks import make_task
     from mase.runtime.training import fingerprint, lightning, preflight, run_folder, session
+    from mase.runtime.training.distillation import Distillation
 
+    if config.distill is not None and teacher is None:
+        raise MaseError.of(f"there is no teacher for distill = {config.distill!r}", help="give fit a teacher")
     with session.quiet(), session.seeded(config.seed or 0), session.preserved(module):
         learner = make_task(task, module, config, data)
+        if teacher is not None:
+            learner.distillation = Distillation(learner, make_task(task, teacher, config, data))
         preflight.split_loader(data, "val", set_up=True)
         batch = next(iter(preflight.split_loader(data, "train")))
         work = preflight.check(learner, batch)

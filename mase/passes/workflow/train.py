@@ -15,6 +15,7 @@ from mase.ir.printer import dumps
 from mase.passes.context import Context
 from mase.passes.registry import register_pass
 from mase.passes.workflow.stages import TRAINED, float_version, record_metrics
+from mase.passes.workflow.teacher import teacher_of
 from mase.runtime.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -52,9 +53,16 @@ class Train(TrainConfig):
         module = ctx.lower(graph)
         if self.init is not None:
             load_checkpoint(module, self.init)
+            write_back(module, graph)
+        teacher = teacher_of(graph, ctx, self.distill)
         config = replace(self, seed=ctx.seed if self.seed is None else self.seed)
         with _folder(ctx) as folder:
-            metrics = fit(module, ctx.data, config, folder, task, identity=dumps(graph), say=ctx.note)
+            metrics = fit(
+                *(module, ctx.data, config, folder, task),
+                teacher=teacher,
+                identity=dumps(graph),
+                say=ctx.note,
+            )
         write_back(module, graph)
         record_metrics(ctx, metrics, TRAINED)
 

@@ -17,6 +17,7 @@ from mase.ir.diagnostics import MaseError, did_you_mean
 from mase.runtime.tasks.inputs import arguments_of
 from mase.runtime.tasks.meter import Meter
 from mase.runtime.training.config import TrainConfig
+from mase.runtime.training.distillation import Distillation, soft_loss
 from mase.runtime.training.groups import Group, parameter_groups
 from mase.runtime.training.optimization import resolve
 from mase.runtime.training.optimizers import make_optimizer
@@ -101,6 +102,7 @@ class Task(pl.LightningModule, ABC):
         self.config = config
         self.optimization = resolve(config, self.defaults)
         self.data = data
+        self.distillation: Distillation | None = None
         self.evaluated: Split = "test"
         self._course: Course
         self._meters: dict[str, Meter] = {split: Meter(self.metrics()) for split in SPLITS}
@@ -118,6 +120,16 @@ class Task(pl.LightningModule, ABC):
     def evaluation_step(self, batch: Any) -> Step:
         """What is measured on a batch; by default `step`, and something else where a model generates."""
         return self.step(batch)
+
+    def distillation_loss(self, student: Step, teacher: Step) -> Tensor:
+        """How far the student is from the teacher on a batch; here by their logits.
+
+        Args:
+            student: of the model that learns.
+            teacher: of the other; it has no gradient.
+        """
+        ours, theirs = (s.prediction if s.logits is None else s.logits for s in (student, teacher))
+        return soft_loss(ours, theirs, self.config.temperature)
 
     def call(self, inputs: Any) -> Any:
         """The model's output: a mapping is given by keyword, as far as the model takes its names.
@@ -170,14 +182,19 @@ class Task(pl.LightningModule, ABC):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         step = self.step(batch)
         self._count("train", step)
-        self.log("train/step_loss", step.loss, batch_size=step.weight)
-        return step.loss
+        loss = self.distillation.loss(step, batch) if self.distillation else step.loss
+        self.log("train/step_loss", loss, batch_size=step.weight)
+        return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         self._count("val", self.evaluation_step(batch))
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         self._count(self.evaluated, self.evaluation_step(batch))
+
+    def on_fit_start(self) -> None:
+        if self.distillation:
+            self.distillation.prepare(self.trainer)
 
     def on_train_epoch_end(self) -> None:
         self._report("train")

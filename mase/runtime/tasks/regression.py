@@ -38,6 +38,9 @@ class Regression(Task):
         target = target.to(prediction.dtype)
         return Step(F.mse_loss(prediction, target), prediction, target)
 
+    def distillation_loss(self, student: Step, teacher: Step) -> Tensor:
+        return F.mse_loss(student.prediction, teacher.prediction)
+
     def check(self, batch: Any, probe: Any) -> None:
         inputs, target = split_batch(probe)
         prediction = logits_of(self.call(inputs))

@@ -47,6 +47,14 @@ class TrainConfig:
         accumulate_grad_batches: batches whose gradients make one optimizer step.
         gradient_clip: largest norm of the gradient; 0 for no limit.
         gradient_clip_by: ``"norm"`` of all gradients together, or ``"value"`` of each number.
+        distill: learn from a teacher, too: ``"float"`` for the float model that a quantized graph was made
+            from, or a file with another graph (``.toml``) or other float weights (``.ckpt``, ``.pt``,
+            ``.safetensors``).
+        distill_weight: share of the teacher's opinion in the loss, 0 to 1.
+        temperature: what divides the logits of both before they are compared.
+        distill_features: patterns of module paths, such as ``"layers.*"``, whose outputs are to be like the
+            teacher's.
+        feature_weight: weight of that in the loss.
         precision: arithmetic of the float operations, by Lightning's names (`PRECISIONS`).
         fast_dev_run: run one batch (or this many) of each split and write nothing: does it run at all?
         seed: seeds dropout and whatever else is drawn; None for 0, in a pipeline for the run's. The order of
@@ -92,6 +100,11 @@ class TrainConfig:
     accumulate_grad_batches: int = 1
     gradient_clip: float | None = None
     gradient_clip_by: Literal["norm", "value"] = "norm"
+    distill: str | None = None
+    distill_weight: float = 0.5
+    temperature: float = 2.0
+    distill_features: list[str] | None = None
+    feature_weight: float = 1.0
     precision: str = "32-true"
     fast_dev_run: bool | int = False
     seed: int | None = None
@@ -120,7 +133,15 @@ class TrainConfig:
         for name in ("accumulate_grad_batches", "num_nodes", "log_every_n_steps", "patience", "threads"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"{name} is {value!r}", "use at least 1")
-        for name in ("weight_decay", "warmup", "gradient_clip", "scale_rate", "seed", "fast_dev_run"):
+        for name in (
+            "weight_decay",
+            "warmup",
+            "gradient_clip",
+            "scale_rate",
+            "feature_weight",
+            "seed",
+            "fast_dev_run",
+        ):
             value = getattr(self, name)
             _require(
                 value is None or 0 <= value < math.inf,
@@ -129,8 +150,13 @@ class TrainConfig:
             )
         smoothing = self.label_smoothing
         _require(0 <= smoothing < 1, f"label_smoothing is {smoothing!r}", "use a share from 0 to below 1")
-        rate = self.learning_rate
-        _require(rate is None or 0 < rate < math.inf, f"learning_rate is {rate!r}", "use a number above 0")
+        for name in ("learning_rate", "temperature"):
+            value = getattr(self, name)
+            _require(value is None or 0 < value < math.inf, f"{name} is {value!r}", "use a number above 0")
+        share = self.distill_weight
+        _require(0 <= share <= 1, f"distill_weight is {share!r}", "use a share, 0 to 1")
+        lonely = self.distill_features and self.distill is None
+        _require(not lonely, "distill_features without distill", "name the teacher")
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mase.runtime.tasks.base import Task
 from mase.runtime.training.batches import tensors_of
@@ -18,7 +18,7 @@ from mase.runtime.training.preflight import name_of
 __all__ = ["Fingerprint", "fingerprint"]
 
 Fingerprint = dict[str, str]
-"""A hash for each aspect: ``config``, ``model``, ``weights`` and ``data``."""
+"""A hash for each aspect: ``config``, ``model``, ``weights``, ``data`` and ``teacher``."""
 
 _WITHOUT_EFFECT = {"progress", "resume", "report_to", "log_every_n_steps", "auto_requeue"}
 
@@ -31,19 +31,28 @@ def fingerprint(task: Task, batch: Any, *, identity: str = "") -> Fingerprint:
         batch: the first one.
         identity: what else makes the run what it is and does not show in the module's printed form.
     """
-    module, data = task.model, task.data
-    state: dict[str, Any] = module.state_dict()
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    shapes = {key: f"{value.dtype}{list(value.shape)}" for key, value in tensors.items()}
-    printed = re.sub(r"0x[0-9a-f]+", "0x", str(module))  # addresses differ from process to process
+    data, tensors = task.data, _tensors(task.model)
+    taught = task.distillation.teacher.model if task.distillation else None
     settings = {key: value for key, value in task.settings.items() if key not in _WITHOUT_EFFECT}
     options = {key: getattr(data, key, None) for key in ("batch_size", "seed")}
     return {
         "config": _hash([json.dumps(settings, sort_keys=True)]),
-        "model": _hash([identity, printed, json.dumps(shapes)]),
+        "model": _hash([identity, _text(task.model)]),
         "weights": _hash(tensors.values()),
+        "teacher": _hash([_text(taught), *_tensors(taught).values()]) if taught else "",
         "data": _hash([name_of(data), json.dumps(options, default=str), *tensors_of(batch)]),
     }
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    state: dict[str, Any] = module.state_dict()
+    return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+
+
+def _text(module: nn.Module) -> str:
+    shapes = {key: f"{value.dtype}{list(value.shape)}" for key, value in _tensors(module).items()}
+    printed = re.sub(r"0x[0-9a-f]+", "0x", str(module))  # addresses differ from process to process
+    return printed + json.dumps(shapes)
 
 
 def _hash(parts: Iterable[str | Tensor]) -> str:

@@ -73,13 +73,14 @@ def check(task: Task, batch: Any) -> float:
         MaseError: if a weight is not finite, the model fails on the batch or its output does not fit.
     """
     _check_weights(task.model)
-    size = _size(batch)
-    probe = map_tensors(batch, lambda values: values[:_PROBE] if _has(values, size) else values)
+    size, probe = _size(batch), _probe(batch)
     modes = [(part, part.training) for part in task.modules()]
     counter = FlopCounterMode(display=False)
     try:
         with torch.no_grad(), counter:
             task.eval().check(batch, probe)
+            if task.distillation:
+                task.distillation.loss(task.step(probe), probe)
     except _MODEL_ERRORS as error:
         expected = getattr(task.data, "input_type", "the type of the data")
         raise MaseError.of(
@@ -99,6 +100,11 @@ def _check_weights(model: nn.Module) -> None:
             f"weights that are NaN or infinite: {', '.join(broken)}",
             help="load other weights, or leave [weights] out to start from the model's own",
         )
+
+
+def _probe(batch: Any) -> Any:
+    size = _size(batch)
+    return map_tensors(batch, lambda values: values[:_PROBE] if _has(values, size) else values)
 
 
 def _size(batch: Any) -> int:

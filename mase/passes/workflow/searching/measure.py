@@ -19,6 +19,7 @@ from mase.passes.context import Context
 from mase.passes.pipeline import Pipeline
 from mase.passes.transforms.quantize_rules import float_op
 from mase.passes.workflow.searching.objectives import Direction
+from mase.passes.workflow.teacher import teacher_of
 from mase.runtime.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class Bench:
         )
         module = self.ctx.lower(graph)
         with tempfile.TemporaryDirectory(prefix="mase-search-") as folder:
-            fit(module, self.ctx.data, config, folder, self.task)
+            teacher = teacher_of(graph, self.ctx, config.distill)
+            fit(module, self.ctx.data, config, folder, self.task, teacher=teacher)
         write_back(module, graph)
 
 
