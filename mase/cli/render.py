@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mase.ir.diagnostics import Diagnostic, Severity
+from mase.ir.processes import is_leader
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,12 +31,13 @@ _MOST = 20  # diagnostics on one screen
 
 
 def make_console(color: Color = "auto") -> Console:
-    """A console on standard error."""
+    """A console on standard error, silent in a process that only helps."""
     from rich.console import Console
 
+    quiet = not is_leader()
     if color == "auto":
-        return Console(stderr=True)
-    return Console(stderr=True, force_terminal=color == "always", no_color=color == "never")
+        return Console(stderr=True, quiet=quiet)
+    return Console(stderr=True, quiet=quiet, force_terminal=color == "always", no_color=color == "never")
 
 
 def say(console: Console, text: str, style: str = "") -> None:

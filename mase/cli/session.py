@@ -16,6 +16,7 @@ from mase.ir.codec import from_plain
 from mase.ir.diagnostics import Location, MaseError, UsageError
 from mase.ir.files import read_document, save
 from mase.ir.parser import Document, parse_document
+from mase.ir.processes import is_leader
 from mase.passes import Context, Instrument, Pipeline
 from mase.passes.inputs import graph_of
 from mase.passes.registry import load_all
@@ -98,7 +99,7 @@ def execute(
         watch.report(ctx)
     # On a terminal nobody wants to see a graph again that was only looked at.
     new = ctx.changed or not len(pipeline) or not sys.stdout.isatty()
-    if args.output == STANDARD or (output is None and new):
+    if is_leader() and (args.output == STANDARD or (output is None and new)):
         _print_graph(ctx, console)
     return ctx
 

@@ -12,6 +12,7 @@ from mase.ir.diagnostics import MaseError
 from mase.ir.graph import Graph
 from mase.ir.parser import Document, parse_document
 from mase.ir.printer import dumps
+from mase.ir.processes import is_leader
 from mase.ir.state import State, WeightFile, file_sha256
 from mase.ir.storage import storage
 
@@ -55,7 +56,12 @@ def _neighbours(path: Path) -> str | None:
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file and rename it to ``path`` when it is whole."""
+    """Let ``write`` fill a temporary file and rename it to ``path`` when it is whole.
+
+    Of processes that run a command together only the leader does.
+    """
+    if not is_leader():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
@@ -92,6 +98,8 @@ def save(graph: Graph, path: str | Path) -> None:
     missing = [key for key in state if not state.available(key)]
     if missing and len(missing) < len(state):
         raise MaseError.of(f"{len(missing)} weights have no value, such as {missing[0]!r}")
+    if not is_leader():
+        return
     weights = None
     try:
         if len(state) and not missing:

@@ -83,6 +83,7 @@ def fit(
         >>> metrics["val/accuracy"] > 0.9
         True
     """
+    from mase.runtime.distributed import agreed
     from mase.runtime.tasks import make_task
     from mase.runtime.training import fingerprint, lightning, preflight, run_folder, session
     from mase.runtime.training.distillation import Distillation
@@ -107,7 +108,7 @@ def fit(
             module.train()
             trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True)
             if not config.fast_dev_run:
-                _load_best(module, folder.best, learner.optimization.learning_rate)
+                _load_best(module, agreed(folder.best), learner.optimization.learning_rate)
             metrics = {**_measure(learner, config, "train"), **_measure(learner, config, "val")}
         if not config.fast_dev_run:
             folder.finish(metrics)
@@ -184,8 +185,8 @@ def _measure(learner: Task, config: TrainConfig, split: Split) -> Metrics:
     from mase.runtime.training import lightning, preflight
 
     learner.evaluated = split
-    loader = preflight.split_loader(learner.data, split)
-    [values] = lightning.evaluator(config).test(learner, dataloaders=loader, verbose=False)
+    part = preflight.SplitData(learner.data, split)
+    [values] = lightning.evaluator(config).test(learner, datamodule=part, verbose=False)
     return {name: float(value) for name, value in values.items()}
 
 

@@ -76,6 +76,8 @@ class Effective:
     def _choose_devices(self) -> None:
         """A number of GPUs says the accelerator, too."""
         gpu, accelerator = self.said["gpu"], self.said["accelerator"]
+        if gpu.value and self.said["devices"].value is not None:
+            raise UsageError.of("gpu and devices say the same", help="keep one")
         if gpu.value is None:
             return
         wanted = "gpu" if gpu.value else "cpu"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from mase.cli.ch.effective import Effective
 from mase.cli.ch.project import Project, command_key, find_project, project_stem
 from mase.cli.ch.recipe import Job, check_job, make_job
 from mase.ir.diagnostics import Severity
+from mase.ir.processes import is_leader
 from mase.passes import load_file
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(args: Arguments) -> None:
     check_job(job, settings)
     key = _key(job)
     project = _project(args.action, job, settings, key)
-    if not _leads():
+    if not is_leader():
         _execute(args, job, project, settings)
         return
     if settings["debug"] or settings["log_level"] in ("debug", "info"):
@@ -61,11 +61,6 @@ def run(args: Arguments) -> None:
     _execute(args, job, project, settings)
     project.finish()
     print(project.folder)
-
-
-def _leads() -> bool:
-    """Whether this process speaks for those that train together; Lightning starts the others like it."""
-    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
 
 
 def _execute(args: Arguments, job: Job, project: Project, settings: Effective) -> None:

@@ -147,10 +147,12 @@ _GROUPS = {
     "machine": [
         Setting("cpu", int, "NUM", "processes that load data; 0 for the main one", ("data.num_workers",)),
         Setting("gpu", int, "NUM", "GPUs to use; 0 for none", _both("devices")),
-        Setting("nodes", int, "NUM", "machines that train together", ("passes.train.num_nodes",)),
+        Setting("devices", int, "NUM", "devices to use, such as processes on a cpu", _both("devices")),
+        Setting("nodes", int, "NUM", "machines that train together", _both("num_nodes")),
         Setting("accelerator", str, "TYPE", "auto, cpu, gpu or another of Lightning's", _both("accelerator")),
         Setting(
-            "strategy", str, "TYPE", "auto, ddp, fsdp or another of Lightning's", ("passes.train.strategy",)
+            *("strategy", str, "TYPE", "auto, ddp, fsdp, deepspeed or another of Lightning's"),
+            homes=_both("strategy"),
         ),
         Setting(
             "auto_requeue",

@@ -29,6 +29,8 @@ def evaluate_graph(
     precision: str = "32-true",
     accelerator: str = "auto",
     devices: int | str | list[int] = "auto",
+    num_nodes: int = 1,
+    strategy: str = "auto",
 ) -> None:
     """Measure the graph in evaluation mode, with the metrics of its task.
 
@@ -43,6 +45,8 @@ def evaluate_graph(
         precision: arithmetic of the float operations, by Lightning's names.
         accelerator: ``"auto"``, ``"cpu"``, ``"gpu"`` or another that Lightning knows.
         devices: how many devices, or which.
+        num_nodes: machines that measure together.
+        strategy: as for ``train``.
     """
     from mase.runtime.trainer import evaluate, load_checkpoint
 
@@ -54,7 +58,13 @@ def evaluate_graph(
         )
     if load is not None:
         load_checkpoint(module, load)
-    config = TrainConfig(precision=precision, accelerator=accelerator, devices=devices)
+    config = TrainConfig(
+        precision=precision,
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=strategy,
+    )
     record_metrics(ctx, evaluate(module, ctx.data, split, task or ctx.task, config), stage_of(graph))
 
 

@@ -49,7 +49,7 @@ class Train(TrainConfig):
 
         task = self.task or ctx.task
         if self.baseline and not self.fast_dev_run:
-            _baseline(graph, ctx, task)
+            _baseline(graph, ctx, task, self)
         module = ctx.lower(graph)
         if self.init is not None:
             load_checkpoint(module, self.init)
@@ -78,13 +78,13 @@ def reopen(output_dir: Path) -> None:
     RunFolder(output_dir / "training_ckpts").reopen()
 
 
-def _baseline(graph: Graph, ctx: Context, task: str) -> None:
+def _baseline(graph: Graph, ctx: Context, task: str, config: TrainConfig) -> None:
     from mase.runtime.trainer import evaluate
 
     if graph.find(QuantizedOp):
         module: nn.Module = ctx.lower(float_version(graph))
-        record_metrics(ctx, evaluate(module, ctx.data, "test", task), "float")
-    record_metrics(ctx, evaluate(ctx.lower(graph), ctx.data, "test", task), graph.level)
+        record_metrics(ctx, evaluate(module, ctx.data, "test", task, config), "float")
+    record_metrics(ctx, evaluate(ctx.lower(graph), ctx.data, "test", task, config), graph.level)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from mase.ir.diagnostics import MaseError
 from mase.runtime.data.options import integer
-from mase.runtime.data.shuffle import Shuffle
+from mase.runtime.data.shuffle import Share, Shuffle
 
 __all__ = ["DataModule", "Samples", "Splits"]
 
@@ -121,10 +121,10 @@ class DataModule(pl.LightningDataModule, ABC):
         return self._loader(self.splits.train, sampler=order, generator=generator)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.splits.val)
+        return self._loader(self.splits.val, sampler=Share(self.splits.val))
 
     def test_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.splits.test)
+        return self._loader(self.splits.test, sampler=Share(self.splits.test))
 
     # A run that resumes starts at a later epoch, and workers fetch before Lightning tells the sampler so.
 

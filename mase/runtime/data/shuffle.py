@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
 from typing import Any, cast
 
 import torch
 from torch import distributed
 from torch.utils.data import Dataset, DistributedSampler
 
-__all__ = ["Shuffle"]
+__all__ = ["Share", "Shuffle"]
 
 
 class Shuffle(DistributedSampler[Any]):
@@ -47,3 +47,33 @@ class Shuffle(DistributedSampler[Any]):
         if hasattr(self._samples, "set_epoch"):
             self._samples.set_epoch(epoch)
         self._workers.manual_seed(self.seed + epoch)
+
+
+class Share(DistributedSampler[Any]):
+    """The samples that this process measures: every so many-th, and none twice to make the shares equal.
+
+    Args:
+        samples: what to share; of a single process, all of them.
+
+    Example:
+        >>> list(Share(range(3)))
+        [0, 1, 2]
+    """
+
+    def __init__(self, samples: Any) -> None:
+        joined = distributed.is_available() and distributed.is_initialized()
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            samples,
+            num_replicas=distributed.get_world_size() if joined else 1,
+            rank=distributed.get_rank() if joined else 0,
+            shuffle=False,
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._own())
+
+    def __len__(self) -> int:
+        return len(self._own())
+
+    def _own(self) -> range:
+        return range(self.rank, len(cast(Any, self).dataset), self.num_replicas)

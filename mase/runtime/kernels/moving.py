@@ -10,6 +10,7 @@ from torch import Tensor
 from mase.ir import MaseError
 from mase.ir.formats import Integer
 from mase.runtime import native
+from mase.runtime.distributed import widest
 from mase.runtime.kernels.base import quantize, scaled_kernel
 from mase.runtime.kernels.bits import finite
 from mase.runtime.kernels.encoded import Scale
@@ -24,7 +25,8 @@ def fake_quantize_moving(
     """Quantize with the scale of a range that has followed the data so far, and let ``x`` move it.
 
     The range of ``x`` counts from the next call on, so that one pass over memory both quantizes and
-    observes. Only the first call looks ahead.
+    observes. Only the first call looks ahead. Processes that train together move it by what all of them
+    saw, so that it is the same in each.
 
     Args:
         x: float tensor of any shape; its infinities and NaN move nothing.
@@ -48,11 +50,11 @@ def fake_quantize_moving(
     if format.channel is not None or format.group is not None or format.token:
         raise MaseError.of(f"{format} has several scales", help="a format such as int<8> has one range")
     if is_first := bool(range[0].isnan()):
-        range.copy_(_range_of(x))
+        range.copy_(widest(_range_of(x)))
     scale = scaled_kernel(format).scale_of(range, format)
     y, seen = cast(Any, _Observed).apply(x, format, scale, clip_grad)
     if not is_first:
-        range.lerp_(seen, momentum)
+        range.lerp_(widest(seen), momentum)
     return y
 
 

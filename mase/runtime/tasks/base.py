@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, cast, get_args
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torchmetrics import Metric
 
@@ -199,6 +200,17 @@ class Task(pl.LightningModule, ABC):
     def on_train_epoch_end(self) -> None:
         self._report("train")
         self._course.end_epoch(float(self.trainer.callback_metrics[self.monitored[0]]))
+
+    def on_validation_start(self) -> None:
+        self._share_buffers(False)  # shares may differ by a batch, and who has one more would wait for ever
+
+    def on_validation_end(self) -> None:
+        self._share_buffers(True)
+
+    def _share_buffers(self, on: bool) -> None:
+        wrapped = self.trainer.strategy.model
+        if isinstance(wrapped, DistributedDataParallel):
+            wrapped.broadcast_buffers = on
 
     def on_validation_epoch_end(self) -> None:
         self._report("val")

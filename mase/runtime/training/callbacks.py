@@ -19,6 +19,8 @@ __all__ = ["KeepBestAndLast", "SeedEachEpoch", "StopAtStep"]
 class SeedEachEpoch(Callback):
     """Seeds every epoch by its number, so that a resumed run draws what an uninterrupted one would have.
 
+    Processes that train together draw each its own noise.
+
     Args:
         seed: the user's.
     """
@@ -27,7 +29,7 @@ class SeedEachEpoch(Callback):
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        seed_everything(self.seed, trainer.current_epoch)
+        seed_everything(self.seed + 7919 * trainer.global_rank, trainer.current_epoch)
 
 
 class StopAtStep(Callback):

@@ -14,10 +14,12 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 from mase.ir.diagnostics import MaseError, did_you_mean
+from mase.runtime.data.shuffle import Share
+from mase.runtime.distributed import joined
 from mase.runtime.tasks.base import Split, Task
 from mase.runtime.training.batches import map_tensors, tensors_of
 
-__all__ = ["check", "name_of", "split_loader"]
+__all__ = ["SplitData", "check", "name_of", "split_loader"]
 
 _PROBE = 2  # samples; enough to see shapes, cheap for any model
 _MODEL_ERRORS = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError)
@@ -57,6 +59,36 @@ def split_loader(data: pl.LightningDataModule, split: Split, *, set_up: bool = F
             help="check [data]: the source, and the options that select samples",
         )
     return loader
+
+
+class SplitData(pl.LightningDataModule):
+    """One split of a data module as its test split; of several processes each gets a share of it.
+
+    The loader is made when the processes have joined, and no sample is repeated to make shares equal, so
+    the metrics are those of the split.
+
+    Args:
+        data: set up.
+        split: which.
+    """
+
+    def __init__(self, data: pl.LightningDataModule, split: Split) -> None:
+        super().__init__()
+        self._data = data
+        self._split: Split = split
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        loader: Any = split_loader(self._data, self._split)
+        samples: Any = loader.dataset
+        if not joined() or not hasattr(samples, "__len__"):
+            return loader
+        return DataLoader(
+            samples,
+            batch_size=loader.batch_size,
+            sampler=Share(samples),
+            num_workers=loader.num_workers,
+            collate_fn=loader.collate_fn,
+        )
 
 
 def check(task: Task, batch: Any) -> float:

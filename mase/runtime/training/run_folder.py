@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from mase.ir.processes import is_leader
 from mase.runtime.training.fingerprint import Fingerprint
 
 __all__ = ["RunFolder"]
@@ -85,7 +86,13 @@ class RunFolder:
         self._write({**self._read(), "metrics": metrics})
 
     def _set_aside(self) -> str:
-        """Renames both checkpoints to the same free number; returns their new names."""
+        """Renames both checkpoints to the same free number; returns their new names.
+
+        Processes that help need not wait for it: without ``last.ckpt``, and with that of a run that is over
+        or another, they decide the same.
+        """
+        if not is_leader():
+            return ""
         self.path.mkdir(parents=True, exist_ok=True)
         number = 1
         while any((self.path / f"{name}-{number}.ckpt").exists() for name in ("best", "last")):
@@ -104,6 +111,8 @@ class RunFolder:
             return {}
 
     def _write(self, content: dict[str, Any]) -> None:
+        if not is_leader():
+            return
         partial = self.path / "run.json.partial"
         partial.write_text(json.dumps(content, indent=2) + "\n")
         os.replace(partial, self.path / "run.json")  # noqa: PTH105  # atomic, and said so

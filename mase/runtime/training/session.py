@@ -26,6 +26,8 @@ _CHATTER = (
     ".*LeafSpec.*is deprecated.*",  # between Lightning and torch
     ".*pin_memory.*no accelerator.*",
     ".*does not have a deterministic implementation.*",  # asked for where there is one
+    ".*It is recommended to use .*sync_dist=True.*",  # the metrics are of all processes already
+    ".*using `DistributedSampler` with the dataloaders.*",  # ours repeats no sample
     ".*lr_scheduler.step.*before.*optimizer.step.*",  # a skipped step of 16-mixed
 )
 
