@@ -29,7 +29,7 @@ __all__ = [
 
 Kind = Literal["model", "dataset", "source"]
 
-_PLANNED_TASKS = ("language_modeling", "translation")
+_PLANNED_TASKS = ("translation",)
 """Known names whose tasks a later version brings."""
 
 _SOURCES = (

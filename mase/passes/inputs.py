@@ -40,7 +40,10 @@ def graph_of(document: Document) -> Graph:
 
     header, base_dir = document.header, Path(document.file).parent
     data = data_of(header, base_dir) if "source" in header.data else None
-    return materialise(header, base_dir=base_dir, data=data, trace=checked_trace)
+    graph = materialise(header, base_dir=base_dir, data=data, trace=checked_trace)
+    if data is not None:
+        graph.header.data |= data.located()
+    return graph
 
 
 def adopt_annotations(graph: Graph) -> None:

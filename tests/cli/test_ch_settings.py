@@ -194,7 +194,6 @@ def test_a_wrong_value_of_the_command_line_is_its_fault(ch: MaseOpt) -> None:
         ("train toy toy-tin", "did you mean 'toy-tiny'?"),
         ("train toi toy-tiny", "did you mean 'toy'?"),
         ("transform toy toy-tiny", "no passes to run"),
-        ("train toy toy-tiny --task lm", "'language_modeling' is not part of this version"),
         ("train toy toy-tiny --task cla", "unknown task 'cla'"),
         ("train toy toy-tiny --load none.ckpt", "there is nothing to load at none.ckpt"),
         ("train toy toy-tiny --load-type pl", "--load-type without --load"),

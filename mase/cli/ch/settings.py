@@ -15,7 +15,7 @@ ACTIONS: tuple[str, ...] = get_args(Action)
 
 LoadType = Literal["pl", "pt", "mz", "hf"]
 
-TASKS: Mapping[str, str] = {"cls": "classification", "lm": "language_modeling", "tran": "translation"}
+TASKS: Mapping[str, str] = {"cls": "classification", "lm": "causal-lm", "tran": "translation"}
 """The full names of tasks by their short ones."""
 
 

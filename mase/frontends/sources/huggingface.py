@@ -23,6 +23,7 @@ TASKS = {
     "masked-lm": "AutoModelForMaskedLM",
     "question-answering": "AutoModelForQuestionAnswering",
     "seq2seq": "AutoModelForSeq2SeqLM",
+    "regression": "AutoModelForSequenceClassification",
     "seq2seq-lm": "AutoModelForSeq2SeqLM",
     "summarization": "AutoModelForSeq2SeqLM",
     "text-classification": "AutoModelForSequenceClassification",
@@ -50,6 +51,7 @@ def huggingface_source(recipe: Recipe) -> Built:
     """
     try:
         import transformers
+        from torch import nn
     except ImportError as error:
         raise MaseError.of(
             f"[model] source: transformers does not load: {error}", help="pip install 'mase[hf]'"
@@ -78,7 +80,8 @@ def huggingface_source(recipe: Recipe) -> Built:
     if recipe.data is not None:
         kept["task"] = task
     name = Path(recipe.target).stem if place.options else Path(recipe.target).name
-    return Built(model.float(), name, _inputs(config, model), place.source, kept)
+    # Not its own `float`, which refuses what was dequantized from a GGUF file.
+    return Built(nn.Module.float(model), name, _inputs(config, model), place.source, kept)
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def _is_architecture(name: str) -> bool:
     from transformers import CONFIG_MAPPING
 
     architectures: Any = CONFIG_MAPPING
-    return name in architectures.keys()  # noqa: SIM118 (a lazy mapping)
+    return name in architectures.keys() and not Path(name).is_dir()  # noqa: SIM118 (a lazy mapping)
 
 
 def _head(recipe: Recipe, config: Any) -> tuple[str, str]:

@@ -92,6 +92,13 @@ class DataModule(pl.LightningDataModule, ABC):
         beside = self.base_dir / name
         return beside if beside.exists() else Path(name)
 
+    def located(self) -> Mapping[str, str]:
+        """The keys of ``[data]`` that name files, as the working directory sees them.
+
+        What is written into another folder keeps these, for it no longer finds what lay beside the recipe.
+        """
+        return {}
+
     @property
     def splits(self) -> Splits:
         """The samples; read and checked at the first use."""

@@ -116,6 +116,13 @@ class TextData(DataModule):
             given if given is not None and not isinstance(given, str) else load_tokenizer(given, self.place)
         )
 
+    def located(self) -> Mapping[str, str]:
+        source, named = self.place(self.corpus.target), self._tokenizer
+        found = {"source": f"{self.corpus.kind}:{source}"} if source.exists() else {}
+        if isinstance(named, str) and self.place(named).exists():
+            found["tokenizer"] = str(self.place(named))
+        return found
+
     @property
     def max_token_len(self) -> int:
         """The longest text, in tokens."""
