@@ -7,6 +7,7 @@ and needs no network.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def huggingface_source(recipe: Recipe) -> Built:
     auto: Any = getattr(transformers, head)
     try:
         if recipe.pretrained:
+            _no_bars(transformers)
             # A head for other classes than the checkpoint's starts at random.
             new_head = "num_labels" in settled and settled["num_labels"] != found
             model = auto.from_pretrained(
@@ -82,6 +84,12 @@ def huggingface_source(recipe: Recipe) -> Built:
     name = Path(recipe.target).stem if place.options else Path(recipe.target).name
     # Not its own `float`, which refuses what was dequantized from a GGUF file.
     return Built(nn.Module.float(model), name, _inputs(config, model), place.source, kept)
+
+
+def _no_bars(library: Any) -> None:
+    """No progress bars of the library where nobody watches."""
+    if not sys.stderr.isatty():
+        library.utils.logging.disable_progress_bar()
 
 
 @dataclass(frozen=True)
