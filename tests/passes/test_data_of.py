@@ -14,6 +14,7 @@ from mase.passes.context import Context
 from mase.passes.data import data_of
 from tests.runtime.text.tiny import bert, llama, save, sentences, write_csv
 
+INT8 = 'quantize{default={data_in="int<8,token>",weight="int<8,channel=0>"}}'
 RECIPE = """mase = 1
 
 [model]
@@ -71,9 +72,9 @@ def test_from_a_recipe_to_a_trained_graph_in_int8(
     (folder / "g.toml").write_text(recipe)
     graph = mase.load(folder / "g.toml")
     ctx = Context(graph, base_dir=folder, output_dir=folder / "out")
-    Pipeline('train,quantize{default={data_in="int<8>",weight="int<8,channel=0>"}},eval').run_in(ctx)
+    Pipeline(f"train,eval,{INT8},eval").run_in(ctx)
     found = ctx.metrics[f"test/{metric}"]
-    assert found["quantized"] == pytest.approx(found["trained"], rel=0.1)
+    assert found["quantized"] == pytest.approx(found["trained"], rel=0.2)
     mase.save(graph, folder / "done.toml")
     assert mase.load(folder / "done.toml") == graph
 
