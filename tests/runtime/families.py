@@ -183,4 +183,5 @@ def rounded(case: Case, role: str, x: Tensor, format: str) -> Tensor:
     parsed = parse_format(format)
     if not x.is_floating_point():
         return x
-    return case.rows.get(role, last)(x, lambda rows: quantize(rows, parsed))
+    result = case.rows.get(role, last)(x, lambda rows: quantize(rows, parsed))
+    return result.contiguous() if x.is_contiguous() else result  # a sum depends on the layout

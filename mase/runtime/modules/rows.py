@@ -29,6 +29,12 @@ def along(axes: Axes, x: Tensor, quantize: Callable[[Tensor], Tensor]) -> Tensor
         >>> along(Axes((0,)), x, lambda rows: rows.cumsum(-1)).tolist()
         [[1.0, 2.0], [4.0, 6.0]]
     """
+    result = _along(axes, x, quantize)
+    # Another layout would make what follows sum in another order, and so differ from a compiled module.
+    return result.contiguous() if x.is_contiguous() else result
+
+
+def _along(axes: Axes, x: Tensor, quantize: Callable[[Tensor], Tensor]) -> Tensor:
     dims = axes.of(x.dim())
     if (axes.groups == 1 and dims == (x.dim() - 1,)) or not dims:
         return quantize(x)
@@ -43,6 +49,4 @@ def along(axes: Axes, x: Tensor, quantize: Callable[[Tensor], Tensor]) -> Tensor
     kept = moved.shape[: -len(dims)]
     rows = quantize(moved.reshape(*kept, math.prod(moved.shape[len(kept) :])))
     back = [order.index(d) for d in range(len(order))]
-    result = rows.reshape(moved.shape).permute(back).reshape(x.shape)
-    # Another layout would make what follows sum in another order, and so differ from a compiled module.
-    return result.contiguous() if x.is_contiguous() else result
+    return rows.reshape(moved.shape).permute(back).reshape(x.shape)
