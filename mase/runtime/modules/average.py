@@ -9,6 +9,7 @@ between two numbers of it. ``R`` is at most ``53 - W``, so that float64 always c
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -47,17 +48,17 @@ def reciprocal_bits(width: int, terms: int) -> int:
 class Average(QuantizedModule):
     """The mean over some dimensions, or over windows of them."""
 
+    @abstractmethod
     def averaged(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The sizes of the dimensions that means are taken over, for an input of ``shape``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def factor(self, shape: tuple[int, ...], width: int) -> Factor:
         """One over the number of elements of each mean, for an input of ``shape`` and ``width`` bits."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sums(self, x: Tensor) -> Tensor:
         """The sum of what each mean is taken over."""
-        raise NotImplementedError
 
     def forward(self, input: Tensor) -> Tensor:
         """The means."""
@@ -133,9 +134,9 @@ def _reciprocal(n: int, frac: int) -> int:
 class PoolAverage(Average):
     """The mean of each window of the last dimensions of ``[N, C, *spatial]`` or ``[C, *spatial]``."""
 
+    @abstractmethod
     def windows(self, sizes: tuple[int, ...]) -> list[list[Window]]:
         """For each spatial dimension the (start, end) of each window that count for the divisor."""
-        raise NotImplementedError
 
     def averaged(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape[-spatial_rank(self) :]

@@ -7,6 +7,7 @@ proved to hold every intermediate result, so that it gives the very integers tha
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields
@@ -29,7 +30,7 @@ from mase.runtime.modules.scales import fake_quantize_learned
 __all__ = ["QuantizedModule"]
 
 
-class QuantizedModule(nn.Module):
+class QuantizedModule(nn.Module, ABC):
     """Base of the modules that `quantized_module` makes.
 
     Args:

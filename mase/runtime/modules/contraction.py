@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any, ClassVar, cast
 
 import torch
@@ -33,9 +34,9 @@ class Contraction(QuantizedModule):
     bias: Tensor | None
     _cached: tuple[object, torch.dtype] | None = None
 
+    @abstractmethod
     def contract(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The float op on ready operands."""
-        raise NotImplementedError
 
     def rows(self, weight: Tensor) -> Tensor:
         """The weight as ``[outputs, terms]``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import partial
 from typing import Any, ClassVar, cast
 
@@ -22,9 +23,9 @@ __all__ = ["Add", "Binary", "Div", "Embedding", "MatMul", "Mul", "Sub", "Unary",
 class Binary(QuantizedModule):
     """A function of two operands, ``data_in`` and ``other``, which broadcast."""
 
+    @abstractmethod
     def compute(self, x: Tensor, y: Tensor) -> Tensor:
         """The float op on ready operands."""
-        raise NotImplementedError
 
     def result_grid(self, x: Grid, y: Grid, data_in: Tensor) -> Grid:
         """The numbers that the result may be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any, ClassVar, Literal, cast
 
 import torch.nn.functional as F
@@ -21,9 +22,9 @@ __all__ = ["GroupNorm", "InstanceNorm", "LayerNorm", "Normalization", "RmsNorm",
 class Normalization(QuantizedModule):
     """A norm of ``data_in``, scaled by ``weight`` and shifted by ``bias`` where there are any."""
 
+    @abstractmethod
     def normalize(self, x: Tensor, weight: Tensor | None, bias: Tensor | None = None) -> Tensor:
         """The float op on ready operands."""
-        raise NotImplementedError
 
     def forward(self, input: Tensor) -> Tensor:
         """The normalised input."""
