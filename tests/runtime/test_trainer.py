@@ -219,7 +219,7 @@ def broken() -> nn.Module:
         ({"data": Foreign(torch.tensor([0, 2] * 8))}, "but the data have 3"),
         ({"data": pl.LightningDataModule()}, "does not say how many classes"),
         ({"accelerator": "abacus"}, "Lightning cannot train so here"),
-        ({"strategy": "ddpp"}, "Lightning cannot train so here"),
+        ({"strategy": "ddpp"}, "did you mean 'ddp'"),
         ({"optimizer": "adamm"}, "did you mean 'adam"),
         ({"scheduler": "cosin"}, "did you mean 'cosine'"),
         ({"precision": "bf16-mix"}, "did you mean 'bf16-mixed'"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mase.ir.diagnostics import MaseError, did_you_mean
+from mase.runtime.training.strategies import check_strategy
 
 __all__ = ["PRECISIONS", "TrainConfig"]
 
@@ -64,7 +65,8 @@ class TrainConfig:
         accelerator: ``"auto"``, ``"cpu"``, ``"gpu"`` or another that Lightning knows.
         devices: how many devices, or which.
         num_nodes: machines that train together.
-        strategy: ``"auto"``, ``"ddp"``, ``"fsdp"`` or another that Lightning knows.
+        strategy: how several devices share the work: ``"auto"``, ``"ddp"``, ``"fsdp"`` or another of
+            `STRATEGIES`; deepspeed and those that copy the running process are refused.
         deterministic: prefer deterministic algorithms (matters on GPUs; warns where there is none).
         threads: CPU threads; None for one where a batch is little work, else as many as torch has.
         log_every_n_steps: steps between two rows of the step loss in the logs.
@@ -124,6 +126,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _one_of("precision", self.precision, PRECISIONS)
+        check_strategy(self.strategy)
         _one_of("report_to", self.report_to, ("tensorboard", "wandb", "none"))
         endless = self.max_epochs == -1 and self.max_steps == -1
         _require(not endless, "neither max_epochs nor max_steps is limited", "set one of them")
