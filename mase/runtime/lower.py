@@ -96,6 +96,7 @@ class _Lowering:
         self.target.lint()
         module = self.tree.root
         module.graph = self.target
+        module.meta["level"] = self.graph.level
         return module
 
     def _name(self, node: Node, value: fx.Node) -> None:

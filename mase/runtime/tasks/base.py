@@ -193,6 +193,10 @@ class Task(pl.LightningModule, ABC):
     def test_step(self, batch: Any, batch_idx: int) -> None:
         self._count(self.evaluated, self.evaluation_step(batch))
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # The keys of a float graph and of the quantized one made from it are the same.
+        checkpoint["level"] = getattr(self.model, "meta", {}).get("level")
+
     def on_fit_start(self) -> None:
         if self.distillation:
             self.distillation.prepare(self.trainer)

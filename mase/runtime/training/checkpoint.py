@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from mase.ir.diagnostics import MaseError
 
 __all__ = ["PREFIX", "Kind", "load_checkpoint", "read_checkpoint", "read_state_dict"]
+
+_log = logging.getLogger(__name__)
 
 Kind = Literal["pl", "pt"]
 """A Lightning checkpoint, or a state dict."""
@@ -29,22 +32,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     Raises:
         MaseError: if there is no such file, it is not a checkpoint, or a key lacks the prefix.
     """
-    try:
-        content: Any = _torch(path)
-        state = cast("dict[str, Any]", content["state_dict"])
-    except FileNotFoundError as error:
-        raise MaseError.of(f"no checkpoint {str(path)!r}", help="train first, or correct the path") from error
-    except Exception as error:  # torch refuses a file in as many ways as there are files
-        raise MaseError.of(
-            f"{str(path)!r} is not a Lightning checkpoint: {error}", help="name one of training_ckpts/*.ckpt"
-        ) from error
-    foreign = [key for key in state if not key.startswith(PREFIX)]
-    if foreign:
-        raise MaseError.of(
-            f"{str(path)!r} has keys that do not start with {PREFIX!r}: {', '.join(foreign)}",
-            help="it was not written by `train`; rename or remove these keys",
-        )
-    return {key.removeprefix(PREFIX): value for key, value in state.items()}
+    return _state(_content(path), path)
 
 
 def read_state_dict(path: Path | str) -> dict[str, Any]:
@@ -72,6 +60,29 @@ def read_state_dict(path: Path | str) -> dict[str, Any]:
         ) from error
 
 
+def _content(path: Path | str) -> dict[str, Any]:
+    try:
+        content: Any = _torch(path)
+        return {**content, "state_dict": cast("dict[str, Any]", content["state_dict"])}
+    except FileNotFoundError as error:
+        raise MaseError.of(f"no checkpoint {str(path)!r}", help="train first, or correct the path") from error
+    except Exception as error:  # torch refuses a file in as many ways as there are files
+        raise MaseError.of(
+            f"{str(path)!r} is not a Lightning checkpoint: {error}", help="name one of training_ckpts/*.ckpt"
+        ) from error
+
+
+def _state(content: dict[str, Any], path: Path | str) -> dict[str, Any]:
+    state: dict[str, Any] = content["state_dict"]
+    foreign = [key for key in state if not key.startswith(PREFIX)]
+    if foreign:
+        raise MaseError.of(
+            f"{str(path)!r} has keys that do not start with {PREFIX!r}: {', '.join(foreign)}",
+            help="it was not written by `train`; rename or remove these keys",
+        )
+    return {key.removeprefix(PREFIX): value for key, value in state.items()}
+
+
 def _torch(path: Path | str) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
@@ -82,13 +93,15 @@ def load_checkpoint(module: nn.Module, path: Path | str, kind: Kind = "pl") -> N
     Args:
         module: changed in place, and only if every key fits.
         path: ``training_ckpts/best.ckpt``, for example.
-        kind: what the file is.
+        kind: what the file is. A warning tells where a Lightning checkpoint is that of a quantized graph and
+            the module is that of a float one.
 
     Raises:
         MaseError: if the file cannot be read, or listing every key that is missing, unexpected or of
             another shape.
     """
-    state = read_checkpoint(path) if kind == "pl" else read_state_dict(path)
+    content = _content(path) if kind == "pl" else {}
+    state = _state(content, path) if kind == "pl" else read_state_dict(path)
     problems = _mismatches(module.state_dict(), state)
     if problems:
         listed = "".join(f"\n  {problem}" for problem in problems)
@@ -96,7 +109,18 @@ def load_checkpoint(module: nn.Module, path: Path | str, kind: Kind = "pl") -> N
             f"checkpoint {str(path)!r} does not fit the model:{listed}",
             help="load it into the model, quantized the same way, that it was saved from",
         )
+    _compare_levels(content.get("level"), getattr(module, "meta", {}).get("level"), path)
     module.load_state_dict(state)
+
+
+def _compare_levels(theirs: str | None, ours: str | None, path: Path | str) -> None:
+    if theirs == "quantized" and ours == "float":
+        _log.warning(
+            "%s holds the weights of a quantized graph, and this one is float: it computes other values than "
+            "the graph that was trained until it is quantized in the same way; graph.toml beside the "
+            "checkpoints has both",
+            path,
+        )
 
 
 def _mismatches(own: dict[str, Any], found: dict[str, Any]) -> list[str]:
