@@ -10,10 +10,11 @@ Importing this module loads neither torch nor Lightning; calling it does.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mase.ir.diagnostics import MaseError
 from mase.runtime.training.config import TrainConfig
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Metrics", "TrainConfig", "evaluate", "fit", "load_checkpoint"]
 
+_Module = TypeVar("_Module", bound="nn.Module")
 _log = logging.getLogger(__name__)
 
 Metrics = dict[str, float]
@@ -91,7 +93,8 @@ def fit(
     if config.distill is not None and teacher is None:
         raise MaseError.of(f"there is no teacher for distill = {config.distill!r}", help="give fit a teacher")
     with session.quiet(), session.seeded(config.seed or 0), session.preserved(module):
-        learner = make_task(task, module, config, data)
+        trained = _lent(module, config)
+        learner = make_task(task, trained, config, data)
         if teacher is not None:
             learner.distillation = Distillation(learner, make_task(task, teacher, config, data))
         preflight.split_loader(data, "val", set_up=True)
@@ -105,10 +108,12 @@ def fit(
             print_ = fingerprint.fingerprint(learner, batch, identity=identity)
             checkpoint = folder.begin(print_, learner.settings, resume=config.resume)
         with session.threads(config.threads, work=work):
-            module.train()
+            trained.train()
             trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True)
             if not config.fast_dev_run:
                 _load_best(module, agreed(folder.best), learner.optimization.learning_rate)
+            if trained is not module:
+                learner = make_task(task, module, config, data)
             metrics = {**_measure(learner, config, "train"), **_measure(learner, config, "val")}
         if not config.fast_dev_run:
             folder.finish(metrics)
@@ -181,9 +186,17 @@ def _describe(learner: Task, say: Callable[[str], None]) -> None:
         say("; ".join(map(str, groups)))
 
 
+def _lent(module: _Module, config: TrainConfig, *shared: object) -> _Module:
+    """What Lightning may work on: a copy where it leaves each process a shard of every parameter."""
+    if not config.strategy.startswith("fsdp"):
+        return module
+    return copy.deepcopy(module, {id(part): part for part in shared})
+
+
 def _measure(learner: Task, config: TrainConfig, split: Split) -> Metrics:
     from mase.runtime.training import lightning, preflight
 
+    learner = _lent(learner, config, learner.data)
     learner.evaluated = split
     part = preflight.SplitData(learner.data, split)
     [values] = lightning.evaluator(config).test(learner, datamodule=part, verbose=False)

@@ -13,7 +13,7 @@ from mase.ir.diagnostics import MaseError
 from mase.runtime.data import make_data
 from mase.runtime.trainer import TrainConfig, evaluate
 from mase.runtime.training.strategies import STRATEGIES
-from tests.runtime.nets import toy
+from tests.runtime.nets import equal, toy
 
 
 def test_every_strategy_of_lightning_is_taken_or_refused_with_a_reason() -> None:
@@ -66,3 +66,22 @@ def test_what_was_asked_for_reaches_lightning(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(AskedError) as caught:
         evaluate(toy(), make_data("toy-tiny"), config=TrainConfig(**wanted))
     assert caught.value.args == (wanted,)
+
+
+@pytest.mark.parametrize(("strategy", "lent"), [("fsdp", True), ("auto", False)])
+def test_shards_are_left_in_a_copy(monkeypatch: pytest.MonkeyPatch, strategy: str, lent: bool) -> None:
+    """Fully sharded training leaves each process a part of every parameter that it is given."""
+
+    class Sharding:
+        def __init__(self, **options: Any) -> None: ...
+
+        def test(self, learner: Any, **options: Any) -> list[dict[str, float]]:
+            assert learner.data is data
+            for weight in learner.parameters():
+                weight.data = weight.data.flatten()[:0]
+            return [{"test/loss": 0.0}]
+
+    monkeypatch.setattr(pl, "Trainer", Sharding)
+    net, whole, data = toy(), toy(), make_data("toy-tiny")
+    evaluate(net, data, config=TrainConfig(strategy=strategy))
+    assert equal(net, whole) == lent
