@@ -98,7 +98,7 @@ def test_an_option_that_equals_the_default_wins_all_the_same(name: str) -> None:
     words = [setting.flag, str(default)]
     if isinstance(default, bool):
         words = [setting.flag if default else f"--no-{setting.flag[2:]}"]
-    if name == "gpu":  # its default, "auto", is no number
+    if name in ("gpu", "devices"):  # the default, "auto", is no number
         return
     args = parse_arguments(["train", *words])
     assert Effective(args.given, Config({name: other}))[name] == default
