@@ -15,7 +15,9 @@ _INPUT_BITS = 16  # before the point, and after the last bit of the input's own 
 
 
 def precision_of(graph: Graph) -> str:
-    """The fixed-point type, as hls4ml writes it, that holds every number of a graph.
+    """The fixed-point type, as hls4ml writes it (all bits, those before the point), that holds every number.
+
+    Bounds are symmetric, so that 8 bits, which reach from -128 to 127, count as -128 to 128.
 
     Example:
         >>> from mase.ir import parse_format, parse_type
@@ -24,7 +26,7 @@ def precision_of(graph: Graph) -> str:
         >>> x = graph.add(core.Input(), type=parse_type("f32[N,3]"), name="x")
         >>> y = graph.add(integer.ReluInteger(data_in=parse_format("fixed<8,4>")), x)
         >>> precision_of(graph)
-        'fixed<8,4>'
+        'fixed<9,5>'
     """
     grids = [grid for node in graph.find(QuantizedOp) for grid in _grids(node)]
     frac = max((g.frac for g in grids), default=0)

@@ -45,8 +45,8 @@ def vectors_for(graph: Graph, samples: int, seed: int = 0) -> dict[str, Tensor]:
         >>> x = graph.add(core.Input(), type=parse_type("f32[N,3]"), name="x")
         >>> y = graph.add(integer.ReluInteger(data_in=parse_format("fixed<4,1>")), x)
         >>> found = vectors_for(graph, 100)["x"]
-        >>> found.shape, set((found * 4).frac().tolist())
-        (torch.Size([100, 3]), {0.0})
+        >>> found.shape, bool((found * 4).frac().any())
+        (torch.Size([100, 3]), False)
     """
     generator = torch.Generator().manual_seed(seed)
     sizes = _sizes(graph, samples)
