@@ -207,7 +207,8 @@ def test_settings_reach_the_passes(ch: MaseOpt) -> None:
         "accelerator": "cpu",
         "strategy": "auto",
     }
-    assert text["passes"]["eval"] == {"precision": "bf16-mixed", "accelerator": "cpu"}
+    places = {"accelerator": "cpu", "num_nodes": 1, "strategy": "auto"}
+    assert text["passes"]["eval"] == {"precision": "bf16-mixed", **places}
     assert text["data"] == {"source": "toy-tiny", "num_workers": 1}
     assert text["model"] == {"source": "zoo:toy", "seed": 5}
     assert not (folder / "tensorboard").exists()

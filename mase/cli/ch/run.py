@@ -151,8 +151,9 @@ def _task_defaults(job: Job, settings: Effective) -> Mapping[str, Any]:
     """What the task trains with where nobody says otherwise."""
     from mase.passes.catalog import data_task, training_defaults
 
-    task = settings["task"] or data_task(job.document.header)
-    return training_defaults(task) if job.passes & {"train", "search.train"} else {}
+    if not job.passes & {"train", "search.train"}:
+        return {}
+    return training_defaults(settings["task"] or data_task(job.document.header))
 
 
 def _warn(console: Console, job: Job, settings: Effective) -> None:
