@@ -79,7 +79,7 @@ class SplitData(pl.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Any]:
         loader: Any = split_loader(self._data, self._split)
-        samples: Any = loader.dataset
+        samples: Any = getattr(loader, "dataset", None)  # anything that can be iterated is a loader
         if not joined() or not hasattr(samples, "__len__"):
             return loader
         return DataLoader(
