@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mase.ir.diagnostics import MaseError
-from mase.ir.dim import Dim, Expr
+from mase.ir.dim import Expr, size_of
 from mase.ir.formats import Dtype
 from mase.ir.types import TensorType, parse_type
 
@@ -112,12 +112,8 @@ def _example(name: str, type: TensorType, sizes: Mapping[str, int]) -> Tensor:
     import torch
 
     assert isinstance(type.format, Dtype)
-    shape = [_size(d, sizes) for d in type.shape]
+    shape = [size_of(d, sizes) for d in type.shape]
     dtype = getattr(torch, type.format.torch_name)
     if type.format.is_float:
         return torch.randn(shape).to(dtype)
     return torch.randint(0, 2, shape).to(dtype)
-
-
-def _size(size: Dim, sizes: Mapping[str, int]) -> int:
-    return size.evaluate(sizes) if isinstance(size, Expr) else size

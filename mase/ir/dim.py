@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["Dim", "Expr", "dim", "dim_max", "parse_dim", "symbol"]
+__all__ = ["Dim", "Expr", "dim", "dim_max", "parse_dim", "size_of", "symbol"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _symbols(atom: _Atom) -> frozenset[str]:
 
 
 def _call_value(call: _Call, values: Mapping[str, int]) -> int:
-    numbers = [a.evaluate(values) if isinstance(a, Expr) else a for a in call.args]
+    numbers = [size_of(a, values) for a in call.args]
     if call.name in ("max", "min"):
         return max(numbers) if call.name == "max" else min(numbers)
     return numbers[0] // numbers[1] if call.name == "floordiv" else numbers[0] % numbers[1]
@@ -209,6 +209,23 @@ def _extreme(name: str, args: tuple[Dim, ...]) -> Dim:
 def dim_max(*args: Dim) -> Dim:
     """The larger of several dimensions."""
     return _extreme("max", args)
+
+
+def size_of(value: Dim, sizes: Mapping[str, int]) -> int:
+    """The number that a dimension is.
+
+    Args:
+        value: an integer or an expression.
+        sizes: what its symbols stand for.
+
+    Raises:
+        KeyError: if a symbol has no size.
+
+    Example:
+        >>> size_of(8, {}), size_of(2 * symbol("N"), {"N": 3})
+        (8, 6)
+    """
+    return value.evaluate(sizes) if isinstance(value, Expr) else value
 
 
 def symbol(name: str) -> Expr:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -153,6 +153,14 @@ class Rewriter:
             ValueError: if it has users or is an output.
         """
         self.graph.erase(node)
+
+    def erase_unused(self, candidates: Iterable[Node]) -> None:
+        """Remove the nodes that nothing uses, and then those that only they used."""
+        for node in candidates:
+            if not node.users and node not in node.graph.outputs and node.op.pure:
+                inputs = node.inputs
+                self.erase(node)
+                self.erase_unused(dict.fromkeys(inputs))
 
     def reject(self, node: Node, reason: str, *, help: str | None = None) -> None:
         """Say why a node that looked right was left alone; see `Context.reject`."""

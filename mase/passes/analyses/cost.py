@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from mase.ir.annotations import register_annotation
 from mase.ir.diagnostics import MaseError
-from mase.ir.dim import Dim, Expr
+from mase.ir.dim import Expr, size_of
 from mase.ir.graph import Graph, Node
 from mase.ir.ops.core import Input, Parameter
 from mase.ir.ops.moves import is_view
@@ -119,7 +119,7 @@ def cost_of(node: Node, sizes: Mapping[str, int]) -> Cost:
         node: the node.
         sizes: the value of every symbolic dimension.
     """
-    count = _number(macs(node.op, node), sizes)
+    count = size_of(macs(node.op, node), sizes)
     keys = _weights([node])
     return Cost(
         parameters=sum(numel for numel, _ in keys.values()),
@@ -150,7 +150,7 @@ def _weights(nodes: Iterable[Node]) -> dict[str, tuple[int, int]]:
         state = node.graph.state
         for role, key in node.params.items():
             if state.entry(key).kind in ("parameter", "frozen"):
-                own = _number(state.entry(key).type.numel, {}), param_width(node, role)
+                own = size_of(state.entry(key).type.numel, {}), param_width(node, role)
                 found[state.resolve(key)] = max(own, found.get(state.resolve(key), own))
     return found
 
@@ -181,11 +181,7 @@ def _factor_widths(node: Node) -> int:
 
 
 def _numel(type: Type, sizes: Mapping[str, int]) -> int:
-    return _number(type.numel, sizes) if isinstance(type, TensorType) else 0
-
-
-def _number(dim: Dim, sizes: Mapping[str, int]) -> int:
-    return dim.evaluate(sizes) if isinstance(dim, Expr) else dim
+    return size_of(type.numel, sizes) if isinstance(type, TensorType) else 0
 
 
 def _sizes(graph: Graph, ctx: Context, given: Mapping[str, int]) -> dict[str, int]:

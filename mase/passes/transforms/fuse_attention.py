@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from mase.ir.graph import Node
@@ -36,7 +35,7 @@ class FuseAttention:
             return
         products = node.inputs
         rewriter.replace(node, RotaryEmbedding(), *match)
-        _erase_unused(products, rewriter)
+        rewriter.erase_unused(products)
         rewriter.ctx.stat("rotary embeddings")
 
     @rewrite(Concat)
@@ -85,15 +84,6 @@ def _slice(node: Node) -> tuple[Node, int, int] | None:
             )
         case _:
             return None
-
-
-def _erase_unused(candidates: Iterable[Node], rewriter: Rewriter) -> None:
-    """Erase nodes without users, and then those that only they used."""
-    for node in candidates:
-        if not node.users and node not in node.graph.outputs and node.op.pure:
-            inputs = node.inputs
-            rewriter.erase(node)
-            _erase_unused(dict.fromkeys(inputs), rewriter)
 
 
 def _is_cache(node: Node) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from mase.ir.graph import Node
@@ -47,7 +46,7 @@ class FuseNorms:
             op, key = RmsNorm(normalized_shape=(size,), eps=eps), weight.params["value"]
             before = node.inputs
             rewriter.replace(node, op, x, params={"weight": key})
-            _erase_unused(before, rewriter)
+            rewriter.erase_unused(before)
             rewriter.ctx.stat("rms norms")
             return
 
@@ -92,12 +91,3 @@ def _is_square(node: Node, x: Node) -> bool:
 def _over_last(mean: Node, x: Node) -> bool:
     op, rank = mean.op, x.tensor_type.rank
     return isinstance(op, Mean) and op.keepdim and op.dims in ((-1,), (rank - 1,))
-
-
-def _erase_unused(candidates: Iterable[Node], rewriter: Rewriter) -> None:
-    """Erase nodes without users, and then those that only they used."""
-    for node in candidates:
-        if not node.users and node not in node.graph.outputs and node.op.pure:
-            inputs = node.inputs
-            rewriter.erase(node)
-            _erase_unused(dict.fromkeys(inputs), rewriter)

@@ -12,7 +12,8 @@ from typing import Any, cast
 import onnx
 import onnx.inliner
 
-from mase.ir import Dim, Dtype, Expr, Graph, MaseError, ScalarType, TensorType, TupleType
+from mase.ir import Dtype, Expr, Graph, MaseError, ScalarType, TensorType, TupleType
+from mase.ir.dim import size_of
 from mase.ir.ops import core
 from mase.ir.ops.torch import Call
 from mase.runtime.onnx.site import Site, Value
@@ -59,14 +60,10 @@ def _example(site: Site, position: int, sizes: dict[str, int]) -> Any:
 
     type = site.node.inputs[position].type
     if isinstance(type, TensorType) and isinstance(type.format, Dtype):
-        return torch.ones([_size(d, sizes) for d in type.shape], dtype=torch_dtype(type.format))
+        return torch.ones([size_of(d, sizes) for d in type.shape], dtype=torch_dtype(type.format))
     if isinstance(type, ScalarType) and isinstance(type.value, int):
         return type.value
     raise _refused(site, f"{site.node.inputs[position].name} is {type}")
-
-
-def _size(d: Dim, sizes: dict[str, int]) -> int:
-    return d.evaluate(sizes) if isinstance(d, Expr) else d
 
 
 def _exported(site: Site, examples: list[Any]) -> onnx.ModelProto:

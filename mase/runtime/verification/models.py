@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from mase.ir import Expr, parse_dim
+from mase.ir.dim import parse_dim, size_of
 
 __all__ = ["exposed", "fixed_sizes", "kind_and_values", "load", "metadata", "value_names"]
 
@@ -72,7 +72,6 @@ def _size(text: str, sizes: Mapping[str, int]) -> int | None:
     if text in sizes:
         return sizes[text]
     try:
-        value = parse_dim(text)
-        return value.evaluate(sizes) if isinstance(value, Expr) else value
+        return size_of(parse_dim(text), sizes)
     except (ValueError, KeyError):
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mase.ir import Dtype, Expr, Fixed, Graph, MaseError, Node, TensorType
+from mase.ir.dim import size_of
 from mase.ir.formats import Integer
 from mase.ir.formats.code import Code
 from mase.ir.ops import nn
@@ -64,7 +65,7 @@ def _sizes(graph: Graph, samples: int) -> dict[str, int]:
 def _vector(node: Node, sizes: Mapping[str, int], generator: torch.Generator) -> Tensor:
     if not isinstance(node.type, TensorType):
         raise MaseError.of(f"input {node.name!r} is {node.type}, and vectors are tensors")
-    shape = [d.evaluate(sizes) if isinstance(d, Expr) else d for d in node.type.shape]
+    shape = [size_of(d, sizes) for d in node.type.shape]
     format = node.type.format
     if isinstance(format, Code):
         return torch.randint(format.code_min, format.code_max + 1, shape, generator=generator)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mase.ir.dim import Dim, Expr
+from mase.ir.dim import size_of
 from mase.ir.formats import Fixed
 from mase.ir.graph import Node
 from mase.ir.op import Op
@@ -70,13 +70,13 @@ def _work(node: Node, sizes: Mapping[str, int], device: Device) -> Resources | N
     base, result = node.op.base, node.tensor_type
     if issubclass(base, nn.Linear | conv.Conv):
         weight = node.graph.state.entry(node.params["weight"]).type
-        positions = _number(result.numel, sizes) // _number(weight.shape[0], sizes)
-        products = _products(_number(weight.numel, sizes), positions, node, device, stored=True)
+        positions = size_of(result.numel, sizes) // size_of(weight.shape[0], sizes)
+        products = _products(size_of(weight.numel, sizes), positions, node, device, stored=True)
         return products + _line_buffer(node, weight, sizes)
     if issubclass(base, tensor.MatMul):
-        columns = _number(result.shape[-1], sizes)
-        terms = _number(node.inputs[0].tensor_type.shape[-1], sizes) * columns
-        return _products(terms, _number(result.numel, sizes) // columns, node, device, stored=False)
+        columns = size_of(result.shape[-1], sizes)
+        terms = size_of(node.inputs[0].tensor_type.shape[-1], sizes) * columns
+        return _products(terms, size_of(result.numel, sizes) // columns, node, device, stored=False)
     channels, positions = _elements(node, sizes)
     lanes = math.ceil(channels / device.reuse_factor)
     cycles = positions * math.ceil(channels / lanes)
@@ -122,10 +122,10 @@ def _memory(words: int, bits: int) -> Resources:
 
 def _line_buffer(node: Node, weight: TensorType, sizes: Mapping[str, int]) -> Resources:
     """The rows of the image that a convolution in two dimensions keeps, all but one of its kernel."""
-    kernel = [_number(d, sizes) for d in weight.shape[2:]]
+    kernel = [size_of(d, sizes) for d in weight.shape[2:]]
     if len(kernel) != 2 or kernel[0] == 1:
         return Resources()
-    shape = [_number(d, sizes) for d in node.inputs[0].tensor_type.shape]
+    shape = [size_of(d, sizes) for d in node.inputs[0].tensor_type.shape]
     return _memory(shape[-1], (kernel[0] - 1) * shape[1] * operand_width(node, 0))
 
 
@@ -149,20 +149,16 @@ def _accumulator(node: Node) -> int:
     x = operand_width(node, 0)
     if "weight" in node.params:
         weight = node.graph.state.entry(node.params["weight"]).type
-        terms = _number(weight.numel, {}) // max(_number(weight.shape[0], {}), 1)
+        terms = size_of(weight.numel, {}) // max(size_of(weight.shape[0], {}), 1)
         return x + param_width(node, "weight") + math.ceil(math.log2(max(terms, 1))) + ("bias" in node.params)
     return max(operand_width(node, i) for i in range(len(node.inputs))) + (len(node.inputs) > 1)
 
 
 def _elements(node: Node, sizes: Mapping[str, int]) -> tuple[int, int]:
     """Channels of a position, and positions of a sample: the second dimension of an image, else the last."""
-    shape = [_number(d, sizes) for d in node.tensor_type.shape]
+    shape = [size_of(d, sizes) for d in node.tensor_type.shape]
     channels = shape[1] if len(shape) == 4 else shape[-1] if shape else 1
     return channels, math.prod(shape) // max(channels, 1)
-
-
-def _number(dim: Dim, sizes: Mapping[str, int]) -> int:
-    return dim.evaluate(sizes) if isinstance(dim, Expr) else dim
 
 
 def _whole(count: float) -> int:
