@@ -6,7 +6,7 @@ from mase.ir.op import Op, register_op
 from mase.ir.template import Template
 from mase.ir.types import Type
 
-__all__ = ["Call", "Module"]
+__all__ = ["Call", "Module", "target_of"]
 
 
 @register_op("torch.call")
@@ -33,6 +33,11 @@ class Call(Op):
 
     def infer(self, *operands: Type) -> Type:
         return self.returns
+
+
+def target_of(op: Op) -> str:
+    """What the op calls, ``aten.neg.default``, and nothing if it is no `Call`."""
+    return op.target if isinstance(op, Call) else ""
 
 
 _RANDOM = frozenset({"rand", "randn", "randint", "bernoulli", "rand_like", "randn_like", "dropout", "normal"})

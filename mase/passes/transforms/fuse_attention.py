@@ -8,7 +8,7 @@ from mase.ir.graph import Node
 from mase.ir.ops.attention import KVCache, RotaryEmbedding
 from mase.ir.ops.core import Input
 from mase.ir.ops.tensor import Add, Concat, Mul
-from mase.ir.ops.torch import Call
+from mase.ir.ops.torch import Call, target_of
 from mase.ir.template import Hole
 from mase.ir.types import TensorType
 from mase.passes.registry import register_pass
@@ -56,15 +56,11 @@ def _rotary(node: Node) -> tuple[Node, Node, Node] | None:
         return None
     size = x.type.shape[-1] if x.type.rank else None
     negated, first = joined.inputs
-    if not isinstance(size, int) or size % 2 or _target(negated) != "aten.neg.default":
+    if not isinstance(size, int) or size % 2 or target_of(negated.op) != "aten.neg.default":
         return None
     halves = _slice(first), _slice(negated.inputs[0])
     found = halves == ((x, 0, size // 2), (x, size // 2, size)) and _is_last(joined.op.dim, x)
     return (x, cos, sin) if found else None
-
-
-def _target(node: Node) -> str:
-    return node.op.target if isinstance(node.op, Call) else ""
 
 
 def _is_last(dim: int, like: Node) -> bool:
@@ -73,7 +69,7 @@ def _is_last(dim: int, like: Node) -> bool:
 
 def _slice(node: Node) -> tuple[Node, int, int] | None:
     """What a slice of the last dimension is taken of, with its bounds."""
-    if _target(node) != "aten.slice.Tensor" or not isinstance(node.op, Call):
+    if target_of(node.op) != "aten.slice.Tensor" or not isinstance(node.op, Call):
         return None
     match node.op.args.fill(Hole, str):
         case (Hole(index=0), int(dim), int(start), int(end)):

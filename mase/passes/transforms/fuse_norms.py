@@ -8,7 +8,7 @@ from mase.ir.graph import Node
 from mase.ir.ops.core import Parameter
 from mase.ir.ops.norm import RmsNorm
 from mase.ir.ops.tensor import Mean, Mul
-from mase.ir.ops.torch import Call
+from mase.ir.ops.torch import Call, target_of
 from mase.ir.template import Hole
 from mase.ir.types import TensorType
 from mase.passes.registry import register_pass
@@ -28,7 +28,7 @@ class FuseNorms:
     @rewrite(Call)
     def idle_cast(self, node: Node, rewriter: Rewriter) -> None:
         """A cast to the type that its operand has."""
-        if _target(node) == "aten.to.dtype" and node.type == node.inputs[0].type:
+        if target_of(node.op) == "aten.to.dtype" and node.type == node.inputs[0].type:
             rewriter.forward(node, node.inputs[0])
             rewriter.ctx.stat("idle casts")
 
@@ -51,16 +51,12 @@ class FuseNorms:
             return
 
 
-def _target(node: Node) -> str:
-    return node.op.target if isinstance(node.op, Call) else ""
-
-
 def _normalized(node: Node) -> tuple[Node, float] | None:
     """``x`` and ``eps``, if the node is ``x * rsqrt(mean(x**2) + eps)`` over the last dimension."""
     if not isinstance(node.op, Mul):
         return None
     for x, root in (node.inputs, node.inputs[::-1]):
-        if _target(root) != "aten.rsqrt.default" or not isinstance(x.type, TensorType):
+        if target_of(root.op) != "aten.rsqrt.default" or not isinstance(x.type, TensorType):
             continue
         found = _mean_and_eps(root.inputs[0])
         if found is not None and _is_square(found[0].inputs[0], x) and _over_last(found[0], x):
@@ -70,7 +66,7 @@ def _normalized(node: Node) -> tuple[Node, float] | None:
 
 def _mean_and_eps(node: Node) -> tuple[Node, float] | None:
     """The mean that a number is added to, and the number."""
-    if _target(node) != "aten.add.Tensor" or not isinstance(node.op, Call):
+    if target_of(node.op) != "aten.add.Tensor" or not isinstance(node.op, Call):
         return None
     match node.op.args.fill(Hole, str):
         case (Hole(index=0), float(eps)) if isinstance(node.inputs[0].op, Mean):
@@ -82,7 +78,7 @@ def _mean_and_eps(node: Node) -> tuple[Node, float] | None:
 def _is_square(node: Node, x: Node) -> bool:
     if isinstance(node.op, Mul):
         return node.inputs == (x, x)
-    if _target(node) != "aten.pow.Tensor_Scalar" or not isinstance(node.op, Call):
+    if target_of(node.op) != "aten.pow.Tensor_Scalar" or not isinstance(node.op, Call):
         return False
     arguments: Any = node.op.args.fill(Hole, str)
     return node.inputs == (x,) and arguments[1] == 2
