@@ -42,7 +42,7 @@ class Export:
         format: ``float`` for the float model; ``qdq`` for QuantizeLinear and DequantizeLinear, which
             onnxruntime, OpenVINO and TensorRT run in 8-bit integers; ``qonnx`` for QONNX's Quant, which has
             any width; ``integer`` for a graph that ``legalize-casts`` left: MatMulInteger and ConvInteger,
-            exact requantizations, weights of up to 4 bits stored in 4; ``hls`` for a project of hls4ml with
+            exact requantizations, weights stored in 2, 4 or 8 bits; ``hls`` for a project of hls4ml with
             computed precisions, whose C++ is compiled with g++.
         path: the file, or the project's folder; by default ``graph.<format>.onnx`` and ``graph.hls`` in the
             output folder.

@@ -16,6 +16,7 @@ from mase.ir import Dim, Expr, MaseError
 __all__ = ["OPSET", "QONNX_DOMAIN", "Builder", "symbols_of"]
 
 OPSET = 21
+_OPSET_OF_2_BITS = 25
 QONNX_DOMAIN = "qonnx.custom_op.general"
 
 _BINARY: dict[type[ast.operator], str] = {
@@ -45,13 +46,18 @@ class Builder:
     def __init__(self, symbols: Mapping[str, tuple[str, int]]) -> None:
         self.nodes: list[NodeProto] = []
         self.initializers: dict[str, TensorProto] = {}
-        self.opset = OPSET
         self.cache: dict[Any, str] = {}
         """What rules have made already, by whatever says that it is the same."""
         self.makers: dict[str, NodeProto] = {}
         """The node that makes each value."""
         self._symbols = dict(symbols)
         self._names: set[str] = set()
+
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's operators: no later than what is stored needs, for tools to read the file."""
+        stored = {tensor.data_type for tensor in self.initializers.values()}
+        return _OPSET_OF_2_BITS if stored & {TensorProto.INT2, TensorProto.UINT2} else OPSET
 
     # -- names ------------------------------------------------------------------------------
 
@@ -123,7 +129,7 @@ class Builder:
         Args:
             value: an array, or what numpy makes one of.
             wish: what it is called, if it is new.
-            element: ONNX's element type where numpy has none, such as INT4.
+            element: ONNX's element type where numpy has none, such as INT4 and INT2.
             own: whether nothing else may use it.
         """
         array = np.asarray(value)

@@ -16,6 +16,7 @@ from mase.ir import Dtype, Expr, Graph, MaseError, ScalarType, TensorType, Tuple
 from mase.ir.dim import size_of
 from mase.ir.ops import core
 from mase.ir.ops.torch import Call
+from mase.runtime.onnx.builder import OPSET
 from mase.runtime.onnx.site import Site, Value
 
 __all__ = ["by_exporter"]
@@ -81,7 +82,7 @@ def _exported(site: Site, examples: list[Any]) -> onnx.ModelProto:
             lower(graph).eval(),
             tuple(examples),
             dynamo=True,
-            opset_version=site.builder.opset,
+            opset_version=OPSET,
             dynamic_shapes=tuple(dynamic),
         )
     return program.model_proto

@@ -13,6 +13,12 @@ __all__ = ["F64", "carrier", "centred", "machine", "stored_weight"]
 
 F64 = Dtype("f64")
 _I8, _U8 = Dtype("i8"), Dtype("u8")
+_PACKED = {
+    (2, False): TensorProto.INT2,
+    (2, True): TensorProto.UINT2,
+    (4, False): TensorProto.INT4,
+    (4, True): TensorProto.UINT4,
+}
 
 
 def carrier(type: TensorType) -> Dtype:
@@ -51,9 +57,9 @@ def stored_weight(site: Site, *, unsigned: bool, order: tuple[int, ...] | None =
     reach = max(int(codes.max(initial=0)), -int(codes.min(initial=0)) - 1)
     if reach > 127:
         raise site.error("weight has more than 8 bits, which the integer operators of ONNX do not take")
-    bits = 4 if reach <= 7 else 8
+    bits = next(b for b in (2, 4, 8) if reach < 2 ** (b - 1))
     zero = 2 ** (bits - 1) if unsigned else 0
-    element = {(4, False): TensorProto.INT4, (4, True): TensorProto.UINT4}.get((bits, unsigned))
+    element = _PACKED.get((bits, unsigned))
     dtype = np.uint8 if unsigned else np.int8
     known = ("codes", site.key("weight"), order, unsigned)
     if known not in site.builder.cache:

@@ -13,9 +13,8 @@ import mase
 from mase.frontends.onnx.reader import read_onnx
 from mase.ir import Graph, MaseError
 from mase.runtime.onnx import QdqQuantizers, QonnxQuantizers, Quantizers, print_graph
+from tests.runtime.onnx.cases import FORMATS, LAYERS, POOLS, Residual, Rows, mlp, seeded
 from tests.runtime.onnx.running import quantized, ties
-from tests.runtime.onnx.test_float_ops import LAYERS, seeded
-from tests.runtime.onnx.test_qdq import FORMATS, POOLS, Residual, Rows, mlp
 
 
 def read_back(graph: Graph, folder: Path, quantizers: Quantizers | None) -> Graph:

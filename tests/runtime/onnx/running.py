@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import nn
+from onnx.reference import ReferenceEvaluator
+from torch import Tensor, nn
 
 import mase
 from mase.ir import Graph
+from mase.runtime.integer import Interpreter
 from mase.runtime.onnx import QdqQuantizers, print_graph
 
 
@@ -66,3 +69,16 @@ def mismatches(graph: Graph, *inputs: torch.Tensor, pack: bool = False) -> tuple
         expected = mase.lower(graph).eval()(*inputs).numpy()
     found = [run(model, feeds, optimise)[0] for optimise in (True, False)]
     return sum(int((f != expected).sum()) for f in found), expected.size
+
+
+def integer_mismatches(graph: Graph, *inputs: Tensor, reference: bool = True) -> int:
+    """How many numbers of an integer export differ from the interpreter's, in all engines together."""
+    model = checked(print_graph(graph, None, "integer"))
+    feeds = {node.name: x.numpy() for node, x in zip(graph.inputs, inputs, strict=True)}
+    expected = Interpreter(graph)(*inputs)
+    expected = expected if isinstance(expected, Tensor) else next(iter(expected.values()))
+    found = [run(model, feeds, optimise)[0] for optimise in (True, False)]
+    if reference:
+        found.append(ReferenceEvaluator(model).run(None, feeds)[0])
+    assert expected.double().std() > 0
+    return sum(int((np.asarray(f) != expected.numpy()).sum()) for f in found)

@@ -9,32 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.runtime.onnx.cases import LAYERS, Of, seeded
 from tests.runtime.onnx.running import float_difference
-
-
-class Of(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
-
-
-def seeded(*shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-
-
-def trained(norm: nn.Module) -> nn.Module:
-    """A batch norm with statistics that are not those of a new one."""
-    generator = torch.Generator().manual_seed(1)
-    for name, tensor in (*norm.named_parameters(), *norm.named_buffers()):
-        if tensor.is_floating_point():
-            tensor.data = torch.rand(tensor.shape, generator=generator) + 0.5 * ("var" in name)
-    return norm
-
 
 ACTIVATIONS = [
     nn.ReLU(), nn.ReLU6(), nn.LeakyReLU(0.2), nn.ELU(0.7), nn.SELU(), nn.Hardtanh(-0.5, 0.7),
@@ -48,46 +24,6 @@ ACTIVATIONS = [
 @pytest.mark.parametrize("net", ACTIVATIONS, ids=lambda net: str(net))
 def test_activations(net: nn.Module) -> None:
     assert float_difference(nn.Sequential(net, nn.Tanh()), 3 * seeded(4, 3, 5)) < 1e-5
-
-
-LAYERS = {
-    "linear of rows": (nn.Linear(6, 5), (4, 6)),
-    "linear of sequences": (nn.Linear(6, 5), (4, 3, 6)),
-    "linear without bias": (nn.Linear(6, 5, bias=False), (4, 3, 6)),
-    "conv1d": (nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2), (3, 4, 9)),
-    "conv2d": (nn.Conv2d(3, 5, (3, 2), dilation=2, padding=(1, 2)), (3, 3, 9, 8)),
-    "conv2d same": (nn.Conv2d(3, 5, 4, padding="same"), (3, 3, 9, 8)),
-    "conv2d reflect": (nn.Conv2d(3, 5, 3, padding=1, padding_mode="reflect"), (3, 3, 9, 8)),
-    "conv2d circular": (nn.Conv2d(3, 5, 3, padding=1, padding_mode="circular"), (3, 3, 9, 8)),
-    "conv2d replicate": (nn.Conv2d(3, 5, 3, padding=(1, 0), padding_mode="replicate"), (3, 3, 9, 8)),
-    "conv3d": (nn.Conv3d(2, 3, 2), (3, 2, 4, 5, 4)),
-    "transposed 1d": (nn.ConvTranspose1d(4, 6, 3, stride=2, padding=1, output_padding=1), (3, 4, 5)),
-    "transposed 2d": (nn.ConvTranspose2d(4, 6, 3, groups=2, dilation=2), (3, 4, 5, 6)),
-    "max pool": (nn.MaxPool2d(3, 2, 1), (3, 2, 9, 8)),
-    "max pool dilated": (nn.MaxPool1d(2, 1, dilation=2), (3, 2, 9)),
-    "max pool ceil": (nn.MaxPool2d(3, 2, ceil_mode=True), (3, 2, 8, 8)),
-    "average pool": (nn.AvgPool2d(3, 2, 1), (3, 2, 9, 8)),
-    "average pool of what is there": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), (3, 2, 9, 8)),
-    "average pool with a divisor": (nn.AvgPool2d(2, divisor_override=3), (3, 2, 8, 8)),
-    "average pool 1d": (nn.AvgPool1d(2), (3, 2, 8)),
-    "global average": (nn.AdaptiveAvgPool2d(1), (3, 2, 7, 5)),
-    "adaptive average": (nn.AdaptiveAvgPool2d((2, None)), (3, 2, 6, 5)),
-    "adaptive average of unequal windows": (nn.AdaptiveAvgPool2d((3, 2)), (3, 2, 7, 5)),
-    "adaptive max": (nn.AdaptiveMaxPool2d((3, 2)), (3, 2, 7, 5)),
-    "adaptive average 1d": (nn.AdaptiveAvgPool1d(3), (3, 2, 7)),
-    "batch norm of rows": (trained(nn.BatchNorm1d(5)), (4, 5)),
-    "batch norm": (trained(nn.BatchNorm2d(5)), (4, 5, 3, 2)),
-    "batch norm not affine": (trained(nn.BatchNorm2d(5, affine=False)), (4, 5, 3, 2)),
-    "layer norm": (trained(nn.LayerNorm((3, 5))), (4, 3, 5)),
-    "layer norm without bias": (nn.LayerNorm(5, bias=False), (4, 3, 5)),
-    "layer norm not affine": (nn.LayerNorm(5, elementwise_affine=False), (4, 3, 5)),
-    "rms norm": (trained(nn.RMSNorm(5)), (4, 3, 5)),
-    "rms norm not affine": (nn.RMSNorm(5, elementwise_affine=False), (4, 3, 5)),
-    "group norm": (trained(nn.GroupNorm(2, 6)), (4, 6, 3, 2)),
-    "instance norm": (nn.InstanceNorm2d(4, affine=True), (3, 4, 5, 6)),
-    "flatten": (nn.Flatten(), (3, 4, 5, 6)),
-    "flatten inside": (nn.Flatten(1, 2), (3, 4, 5, 6)),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LAYERS)

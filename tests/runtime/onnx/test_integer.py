@@ -5,49 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
-from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 import mase
 from mase.ir import Graph, MaseError
 from mase.runtime.integer import Interpreter
 from mase.runtime.onnx import print_graph
-from tests.runtime.onnx.running import checked, run, ties
-from tests.runtime.onnx.test_qdq import Of, Rows
+from tests.runtime.onnx.cases import Of, Residual, Rows
+from tests.runtime.onnx.running import integer_mismatches, ties
 
 
 def legal(net: nn.Module, x: Tensor, options: str) -> Graph:
     graph = mase.trace(net.eval(), (x[:2],))
     mase.Pipeline(f"quantize{{{options}}},legalize-casts").run(graph, data=Rows(x))
     return graph
-
-
-def wrong(graph: Graph, x: Tensor, reference: bool = True) -> int:
-    """How many numbers of the outputs differ, in all engines together."""
-    model = checked(print_graph(graph, None, "integer"))
-    feeds = {graph.inputs[0].name: x.numpy()}
-    expected = Interpreter(graph)(x).numpy()
-    found = [run(model, feeds, optimise)[0] for optimise in (True, False)]
-    if reference:
-        found.append(ReferenceEvaluator(model).run(None, feeds)[0])
-    assert expected.std() > 0
-    return sum(int((f != expected).sum()) for f in found)
-
-
-class Residual(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.first, self.side = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 1)
-        self.depthwise = nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=8)
-        self.pool, self.head = nn.MaxPool2d(2), nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.first(x))
-        x = torch.relu(self.depthwise(x + torch.relu(self.side(x))))
-        return self.head(torch.flatten(self.pool(x), 1))
 
 
 FORMATS = {
@@ -57,6 +31,9 @@ FORMATS = {
     ),
     "4 bits": 'default={data_in="fixed<4,2>",weight="fixed<4,3>"}',
     "2 bits": 'default={data_in="fixed<4,2>",weight="fixed<2,1>"}',
+    "2 bits unsigned": (
+        'default={data_in="ufixed<4,2>",weight="fixed<2,1>"},rules=[{scope="first",data_in="fixed<4,2>"}]'
+    ),
     "half up": 'default={data_in="fixed<8,4>",weight="fixed<8,6>"},rounding="half_up"',
     "floor": 'default={data_in="fixed<8,4>",weight="fixed<8,6>"},rounding="floor"',
     "scales per tensor": 'default={data_in="int<8>",weight="int<8>"}',
@@ -68,7 +45,7 @@ FORMATS = {
 @pytest.mark.parametrize("name", FORMATS)
 def test_network_is_exact(name: str) -> None:
     x = ties(40, 1, 8, 8)
-    assert wrong(legal(Residual(), x, FORMATS[name]), x) == 0
+    assert integer_mismatches(legal(Residual(norm=False), x, FORMATS[name]), x) == 0
 
 
 OPS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -84,7 +61,7 @@ OPS: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", OPS)
 def test_ops_are_exact(name: str, options: str) -> None:
     x = ties(100, 4, 4)
-    assert wrong(legal(Of(OPS[name]), x, FORMATS[options]), x) == 0
+    assert integer_mismatches(legal(Of(OPS[name]), x, FORMATS[options]), x) == 0
 
 
 @pytest.mark.parametrize(
@@ -92,13 +69,13 @@ def test_ops_are_exact(name: str, options: str) -> None:
 )
 def test_pools_are_exact(pool: nn.Module) -> None:
     x = ties(40, 2, 6, 6)
-    assert wrong(legal(nn.Sequential(pool, nn.ReLU()), x, FORMATS["8 bits"]), x) == 0
+    assert integer_mismatches(legal(nn.Sequential(pool, nn.ReLU()), x, FORMATS["8 bits"]), x) == 0
 
 
 def test_wide_operands_are_exact() -> None:
     x = ties(100, 16, frac=9, reach=4000)
     net = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 4))
-    assert wrong(legal(net, x, 'default={data_in="fixed<16,9>",weight="fixed<12,9>"}'), x) == 0
+    assert integer_mismatches(legal(net, x, 'default={data_in="fixed<16,9>",weight="fixed<12,9>"}'), x) == 0
 
 
 def test_largest_products_do_not_saturate() -> None:
@@ -113,15 +90,39 @@ def test_largest_products_do_not_saturate() -> None:
     assert (session.run(None, {"input": x.numpy()})[0] == Interpreter(graph)(x).numpy()).all()
 
 
-def test_four_bits_take_an_eighth(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("bits", "share"), [(8, 0.28), (4, 0.16), (3, 0.16), (2, 0.10)])
+def test_narrow_weights_take_a_share_of_the_float_file(tmp_path: Path, bits: int, share: float) -> None:
     net = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 512))
     graph = mase.trace(net, (torch.randn(2, 512),))
-    four = 'quantize{default={data_in="fixed<8,4>",weight="fixed<4,6>"}}'
-    mase.Pipeline(f'export{{format="float"}},{four},legalize-casts,export{{format="integer"}}').run(
+    formats = f'quantize{{default={{data_in="fixed<8,4>",weight="fixed<{bits},{bits + 2}>"}}}}'
+    mase.Pipeline(f'export{{format="float"}},{formats},legalize-casts,export{{format="integer"}}').run(
         graph, output_dir=tmp_path
     )
     sizes = [(tmp_path / f"graph.{kind}.onnx").stat().st_size for kind in ("integer", "float")]
-    assert sizes[0] <= 0.16 * sizes[1]
+    assert sizes[0] <= share * sizes[1]
+
+
+STORED = {
+    ("fixed<8,4>", 5): ("INT8", 21),
+    ("fixed<8,4>", 4): ("INT4", 21),
+    ("fixed<8,4>", 3): ("INT4", 21),
+    ("fixed<8,4>", 2): ("INT2", 25),
+    ("ufixed<8,4>", 4): ("UINT4", 21),
+    ("ufixed<8,4>", 2): ("UINT2", 25),
+}
+
+
+@pytest.mark.parametrize(("data_in", "bits"), STORED)
+def test_weights_are_stored_in_the_least_type(data_in: str, bits: int) -> None:
+    x = ties(50, 64)
+    options = f'default={{data_in="{data_in}",weight="fixed<{bits},{bits + 2}>"}}'
+    graph = legal(nn.Sequential(nn.Linear(64, 32), nn.ReLU()), x, options)
+    model = print_graph(graph, None, "integer")
+    weight = next(t for t in model.graph.initializer if tuple(t.dims) == (64, 32))
+    element, opset = STORED[data_in, bits]
+    assert weight.data_type == onnx.TensorProto.DataType.Value(element)
+    assert model.opset_import[0].version == opset
+    assert integer_mismatches(graph, x) == 0
 
 
 def test_other_levels_are_refused(tmp_path: Path) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from onnx.reference import ReferenceEvaluator
 from torch import Tensor
 
 import mase
@@ -16,29 +14,15 @@ from mase.ir.formats import Fixed
 from mase.ir.ops import core, exact
 from mase.runtime.integer import Interpreter
 from mase.runtime.modules import RotaryEmbedding
-from mase.runtime.onnx import print_graph
-from tests.runtime.onnx.running import checked, run
+from tests.runtime.onnx.running import integer_mismatches
 from tests.runtime.test_integer_transformers import DYNAMIC, Numbers, Parts, bert, llama, quantized
-
-
-def wrong(graph: Graph, *inputs: Tensor, reference: bool = True) -> int:
-    """How many numbers of the outputs differ from the interpreter's, in all engines together."""
-    model = checked(print_graph(graph, None, "integer"))
-    feeds = {node.name: x.numpy() for node, x in zip(graph.inputs, inputs, strict=True)}
-    expected = Interpreter(graph)(*inputs)
-    expected = expected if isinstance(expected, Tensor) else next(iter(expected.values()))
-    found = [run(model, feeds, optimise)[0] for optimise in (True, False)]
-    if reference:
-        found.append(ReferenceEvaluator(model).run(None, feeds)[0])
-    assert expected.double().std() > 0
-    return sum(int((np.asarray(f) != expected.numpy()).sum()) for f in found)
 
 
 @pytest.mark.parametrize("dynamic", [None, DYNAMIC], ids=["fixed length", "any length"])
 def test_bert(dynamic: Any) -> None:
     graph, data = quantized(bert(), dynamic=dynamic)
     mase.Pipeline("legalize-casts").run(graph)
-    assert wrong(graph, data.ids, data.mask, reference=False) == 0
+    assert integer_mismatches(graph, data.ids, data.mask, reference=False) == 0
     assert data.ids.numel() * 64 > 10_000
 
 
@@ -46,7 +30,7 @@ def test_bert(dynamic: Any) -> None:
 def test_llama(heads: int) -> None:
     graph, data = quantized(llama(num_key_value_heads=heads), "fuse-norms fuse-attention fold-constants")
     mase.Pipeline("legalize-casts").run(graph)
-    assert wrong(graph, data.ids, data.mask, reference=False) == 0
+    assert integer_mismatches(graph, data.ids, data.mask, reference=False) == 0
 
 
 @pytest.mark.parametrize("rounding", ["half_even", "half_up", "floor"])
@@ -55,7 +39,7 @@ def test_parts(rounding: str) -> None:
     graph = mase.trace(Parts(), (data.x[:2],))
     mase.Pipeline(f'quantize{{nonlinear="table", rounding="{rounding}", batches=1}}').run(graph, data)
     mase.Pipeline("legalize-casts").run(graph)
-    assert wrong(graph, data.x) == 0
+    assert integer_mismatches(graph, data.x) == 0
 
 
 def of_codes(op: exact.ExactOp, type: str, **roles: Tensor) -> Graph:
@@ -83,7 +67,7 @@ def test_norms_of_extremes() -> None:
     for centered in (True, False):
         for out in (Fixed(8, 4), Fixed(16, 12, rounding="half_up")):
             op = exact.Norm.of(source, out, count=48, eps=1e-5, centered=centered, weight=weight, bias=bias)
-            assert wrong(of_codes(op, "si<16>[64,48]", **roles), rows) == 0
+            assert integer_mismatches(of_codes(op, "si<16>[64,48]", **roles), rows) == 0
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -93,7 +77,7 @@ def test_softmax_of_wide_scores(causal: bool) -> None:
     for step in (2.0**-20, 2.0**-14 * 32**-0.5):
         for out in (Fixed(8, 8, signed=False), Fixed(16, 15, rounding="floor")):
             op = exact.Softmax.of(step, out, causal=causal)
-            assert wrong(of_codes(op, "si<26>[3,40,40]"), scores) == 0
+            assert integer_mismatches(of_codes(op, "si<26>[3,40,40]"), scores) == 0
 
 
 @pytest.mark.parametrize("interleaved", [False, True])
@@ -105,6 +89,6 @@ def test_rotary_embedding(interleaved: bool) -> None:
     graph.outputs = [graph.add(op, *nodes, name="y")]
     x = torch.randint(-128, 128, (5, 16, 8), generator=generator).to(torch.int8)
     cos, sin = (torch.randint(-e, e, (16, 8), generator=generator).to(torch.int8) for e in (128, 32))
-    assert wrong(graph, x, cos, sin) == 0
+    assert integer_mismatches(graph, x, cos, sin) == 0
     expected = RotaryEmbedding(interleaved)(x.double() - 3, cos.double(), sin.double() * 4)
     assert torch.equal(Interpreter(graph)(x, cos, sin).double(), expected)

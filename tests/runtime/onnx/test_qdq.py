@@ -7,53 +7,13 @@ from collections import Counter
 import onnx
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import mase
 from mase.ir import MaseError
 from mase.runtime.onnx import QdqQuantizers, print_graph
+from tests.runtime.onnx.cases import FORMATS, POOLS, Of, Residual, Rows, mlp
 from tests.runtime.onnx.running import checked, mismatches, quantized, run, ties
-
-
-class Residual(nn.Module):
-    """Convolutions, a batch norm, relus, a residual sum, pools and a linear layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.first, self.norm = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8)
-        self.side, self.depthwise = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 16, 3, stride=2, padding=1, groups=8)
-        self.pool, self.head = nn.MaxPool2d(2), nn.Linear(64, 10)
-        nn.init.normal_(self.norm.running_mean)
-        nn.init.uniform_(self.norm.running_var, 0.5, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.norm(self.first(x)))
-        x = torch.relu(self.depthwise(x + torch.relu(self.side(x))))
-        return self.head(torch.flatten(self.pool(x), 1))
-
-
-def mlp() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 16))
-
-
-FORMATS = {
-    "8 bits": 'default={data_in="fixed<8,4>",weight="fixed<8,6>"}',
-    "4 bits": 'default={data_in="fixed<4,2>",weight="fixed<4,3>"}',
-    "unsigned after relus": (
-        'default={data_in="ufixed<8,5>",weight="fixed<8,6>"},rules=[{op="nn.relu",skip=true},'
-        '{op="nn.max_pool2d",skip=true},{scope="first",data_in="fixed<8,4>"}]'
-    ),
-    "signed after relus": (
-        'default={data_in="fixed<8,5>",weight="fixed<8,6>"},rules=[{op="nn.relu",skip=true}]'
-    ),
-    "12 and 6 bits": 'default={data_in="fixed<12,8>",weight="fixed<6,4>"}',
-    "narrow": 'default={data_in="fixed<8,4,narrow>",weight="fixed<5,3,narrow>"}',
-    "half up weights": 'default={data_in="fixed<8,4>",weight="fixed<8,6,half_up>"}',
-    "ternary weights": 'default={data_in="fixed<8,4>",weight="ternary"}',
-    "results quantized": 'default={data_in="fixed<8,4>",weight="fixed<8,6>",data_out="fixed<8,3>"}',
-}
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -82,16 +42,6 @@ def test_vectors_decide_roundings() -> None:
     assert (results[0] != results[1]).float().mean() > 0.01
 
 
-POOLS = {
-    "average": nn.AvgPool2d(2),
-    "average with padding": nn.AvgPool2d(3, 2, 1),
-    "average of what is there": nn.AvgPool2d(3, 2, 1, count_include_pad=False),
-    "global": nn.AdaptiveAvgPool2d(1),
-    "unequal windows": nn.AdaptiveAvgPool2d((3, 2)),
-    "max": nn.MaxPool2d(3, 2, 1),
-}
-
-
 @pytest.mark.parametrize("name", POOLS)
 def test_pools_are_exact(name: str) -> None:
     graph = quantized(nn.Sequential(POOLS[name], nn.ReLU()), (torch.randn(2, 3, 7, 5),), FORMATS["8 bits"])
@@ -108,15 +58,6 @@ FUNCTIONS = {
     "transposed convolution": nn.ConvTranspose1d(4, 4, 3, stride=2),
     "embedding": None,
 }
-
-
-class Of(nn.Module):
-    def __init__(self, function: object) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
 
 
 @pytest.mark.parametrize("name", [n for n, f in FUNCTIONS.items() if f is not None])
@@ -164,20 +105,6 @@ def test_scaled_integers_differ_by_the_last_bit_at_most(name: str) -> None:
     for optimise in (True, False):
         found = torch.from_numpy(run(model, {graph.inputs[0].name: data.numpy()}, optimise)[0])
         assert (found - expected).abs().max() < 0.03 * expected.abs().max()
-
-
-def Rows(data: Tensor) -> object:  # noqa: N802 (it stands for a class)
-    """A data module whose every split is one tensor."""
-    from pytorch_lightning import LightningDataModule
-    from torch.utils.data import DataLoader, TensorDataset
-
-    class Module(LightningDataModule):
-        def train_dataloader(self) -> object:
-            return DataLoader(TensorDataset(data, torch.zeros(len(data), dtype=torch.int64)), 32)
-
-        val_dataloader = test_dataloader = train_dataloader
-
-    return Module()
 
 
 def operators(options: str) -> Counter[str]:

@@ -10,8 +10,8 @@ import mase
 from mase.runtime.onnx import QonnxQuantizers, print_graph
 from mase.runtime.onnx.saving import infer_shapes
 from mase.runtime.verification.models import fixed_sizes
+from tests.runtime.onnx.cases import FORMATS, POOLS, Residual, mlp
 from tests.runtime.onnx.running import quantized, ties
-from tests.runtime.onnx.test_qdq import FORMATS, POOLS, Residual, mlp
 
 pytest.importorskip("qonnx", reason="qonnx is not installed")
 
