@@ -30,7 +30,7 @@ class Cost:
     Args:
         parameters: numbers in its weights; buffers do not count.
         weight_bits: bits that store them, by their formats.
-        macs: multiply-accumulates of linear layers, convolutions, matrix products and attention.
+        macs: multiply-accumulates: of linear layers, convolutions, matrix products, attention, ...
         bits_moved: bits of the operands and weights read and of the result written, by their formats.
         bit_ops: each multiply-accumulate times the widths of its two factors.
     """
@@ -81,35 +81,31 @@ def cost(
     """
     if reuse_factor < 1:
         raise MaseError.of(f"reuse_factor is {reuse_factor}", help="use at least 1")
-    values = _sizes(graph, ctx, sizes or {})
+    values, device = _sizes(graph, ctx, sizes or {}), Device(reuse_factor=reuse_factor, dsp=dsp)
+    estimates = graph.level != "float"
+    area = Resources()
     for node in graph.nodes:
-        node.meta.drop(Cost)
-        if (found := cost_of(node, values)) != Cost():
-            node.meta.set(found)
-        node.meta.drop(Resources)
+        own = cost_of(node, values)
+        taken = resources_of(node, values, device) if estimates else None
+        _annotate(node, Cost, own if own != Cost() else None)
+        _annotate(node, Resources, taken)
+        area += taken or Resources()
         if not is_counted(node):
             ctx.stat("not counted")
             ctx.note(f"the multiplications of {node.op.name} are not counted", node)
-    total = total_cost(graph)
-    for name, value in vars(total).items():
-        ctx.record(name.replace("_", " "), graph.level, value)
-    _estimate(graph, ctx, values, Device(reuse_factor=reuse_factor, dsp=dsp))
-
-
-def _estimate(graph: Graph, ctx: Context, sizes: Mapping[str, int], device: Device) -> None:
-    """Annotate the nodes of a quantized graph with their `Resources`, and record the totals."""
-    if graph.level == "float":
-        return
-    found = Resources()
-    for node in graph.nodes:
-        own = resources_of(node, sizes, device)
-        if own is not None:
-            node.meta.set(own)
-            found += own
-        elif node.meta.get(Cost) and not isinstance(node.op, Input | Parameter):
+        elif estimates and taken is None and own != Cost() and not isinstance(node.op, Input | Parameter):
             ctx.note(f"no estimate of the hardware of {node.op.name}", node)
-    for name, value in vars(found).items():
-        ctx.record(name, graph.level, value)
+    totals = vars(total_cost(graph.nodes)) | (vars(area) if estimates else {})
+    for name, value in totals.items():
+        ctx.record(name.replace("_", " "), graph.level, value)
+
+
+def _annotate(node: Node, kind: type[Cost | Resources], found: Cost | Resources | None) -> None:
+    """Set an annotation, or drop what an earlier run left."""
+    if found is None:
+        node.meta.drop(kind)
+    else:
+        node.meta.set(found)
 
 
 def cost_of(node: Node, sizes: Mapping[str, int]) -> Cost:
@@ -130,10 +126,15 @@ def cost_of(node: Node, sizes: Mapping[str, int]) -> Cost:
     )
 
 
-def total_cost(graph: Graph) -> Cost:
-    """The sum over the nodes' annotations; weights that several nodes share count once."""
-    costs = [node.meta[Cost] for node in graph.nodes if Cost in node.meta]
-    keys = _weights(graph.nodes)
+def total_cost(nodes: Iterable[Node]) -> Cost:
+    """The sum over the annotations of nodes; weights that several nodes share count once.
+
+    Args:
+        nodes: some nodes of a graph that `cost` has annotated, or all of them.
+    """
+    given = list(nodes)
+    costs = [node.meta[Cost] for node in given if Cost in node.meta]
+    keys = _weights(given)
     return Cost(
         parameters=sum(numel for numel, _ in keys.values()),
         weight_bits=sum(numel * width for numel, width in keys.values()),
@@ -175,8 +176,9 @@ def _bits_moved(node: Node, sizes: Mapping[str, int]) -> int:
 
 def _factor_widths(node: Node) -> int:
     """The product of the widths of what is multiplied: operand and weight, or two operands."""
-    if "weight" in node.params:
-        return operand_width(node, 0) * param_width(node, "weight")
+    weight = next((role for role in node.params if role.startswith("weight")), None)
+    if weight is not None:  # a recurrent net has several, all of one width
+        return operand_width(node, 0) * param_width(node, weight)
     return operand_width(node, 0) * operand_width(node, min(1, len(node.inputs) - 1))
 
 

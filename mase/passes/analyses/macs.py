@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
+from math import prod
 
 from mase.ir.dim import Dim
 from mase.ir.graph import Node
@@ -10,8 +11,11 @@ from mase.ir.op import Op
 from mase.ir.ops import exact
 from mase.ir.ops.attention import Attention
 from mase.ir.ops.conv import Conv, ConvTranspose
+from mase.ir.ops.experts import GroupedMatMul
 from mase.ir.ops.nn import Linear
 from mase.ir.ops.quantized import QuantizedOp
+from mase.ir.ops.recurrent import Recurrent
+from mase.ir.ops.scan import SelectiveScan
 from mase.ir.ops.tensor import MatMul
 from mase.ir.ops.torch import Call, Module
 from mase.ir.types import TensorType
@@ -23,8 +27,9 @@ __all__ = ["is_counted", "macs"]
 def macs(op: Op, node: Node) -> Dim:
     """The multiply-accumulates of one call; 0 unless a function is registered for the op's class.
 
-    Counted is what published figures count: linear layers, convolutions, matrix products, attention.
-    Biases, normalisation, activations and pooling count nothing. An op of one's own joins with::
+    Counted is what published figures count: linear layers, convolutions, matrix products, attention,
+    recurrent nets, state spaces. Biases, normalisation, activations, the gates of recurrent nets and
+    pooling count nothing. An op of one's own joins with::
 
         @macs.register
         def _(op: MyOp, node: Node) -> Dim:
@@ -82,11 +87,35 @@ def _(op: Attention, node: Node) -> Dim:
     return rows * length * features
 
 
+@macs.register
+def _(op: GroupedMatMul, node: Node) -> Dim:
+    # Every row meets the weights of one expert.
+    rows, other = node.inputs[0].tensor_type.shape[0], node.inputs[1].tensor_type
+    return rows * prod(other.shape[1:])
+
+
+@macs.register
+def _(op: Recurrent, node: Node) -> Dim:
+    # At each step of each sequence every matrix, also that of the state, meets one vector.
+    steps = prod(node.inputs[0].tensor_type.shape[:-1])
+    state = node.graph.state
+    return steps * sum(
+        state.entry(key).type.numel for role, key in node.params.items() if role.startswith("weight")
+    )
+
+
+@macs.register
+def _(op: SelectiveScan, node: Node) -> Dim:
+    # For each state of each channel: decay * state, + (step * x) * b, and its share of c . state.
+    x, a = node.inputs[0].tensor_type, node.inputs[2].tensor_type
+    return 3 * x.numel * a.shape[1]
+
+
 def _weight(node: Node) -> TensorType:
     return node.graph.state.entry(node.params["weight"]).type
 
 
-_PRODUCTS = ("mm", "matmul", "bmm", "conv", "einsum", "linear", "attention", "tensordot", "lstm", "gru")
+_PRODUCTS = ("mm", "matmul", "conv", "einsum", "linear", "attention", "tensordot", "lstm", "gru", "rnn_")
 
 
 def is_counted(node: Node) -> bool:

@@ -67,5 +67,5 @@ def _totals(graph: Graph) -> Row:
     if not any(Cost in node.meta for node in graph.nodes):
         return {}
     resources = [node.meta[Resources] for node in graph.nodes if Resources in node.meta]
-    totals = vars(total_cost(graph)) | (vars(sum(resources, Resources())) if resources else {})
+    totals = vars(total_cost(graph.nodes)) | (vars(sum(resources, Resources())) if resources else {})
     return {name.replace("_", " "): value for name, value in totals.items()}
