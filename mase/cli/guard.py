@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mase.ir.diagnostics import MaseError, UsageError
 
@@ -16,25 +16,38 @@ if TYPE_CHECKING:
 
 __all__ = ["guard"]
 
+
+class _Colored(Protocol):
+    @property
+    def color(self) -> Color: ...
+
+
+A = TypeVar("A", bound=_Colored)
+
 WELL, PROBLEM, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
 
 
-def guard(command: Callable[[], object], color: Callable[[], Color]) -> int:
+def guard(parse: Callable[[Sequence[str]], A], act: Callable[[A], object], argv: Sequence[str] | None) -> int:
     """Run a command and return its exit status; whatever it raises is shown.
 
     Args:
-        command: what to do.
-        color: whether messages are coloured; asked only when there is one.
+        parse: from the words of the command line to its arguments.
+        act: what to do with them.
+        argv: the words after the program's name; those of this process if absent.
 
     Example:
-        >>> guard(lambda: print("done"), lambda: "never")
-        done
+        >>> from mase.cli.arguments import parse_arguments
+        >>> guard(parse_arguments, lambda args: print(args.describe), ["--describe", "dce"])
+        dce
         0
     """
+    color: Color = "auto"
     try:
-        command()
+        args = parse(sys.argv[1:] if argv is None else argv)
+        color = args.color
+        act(args)
     except MaseError as error:
-        _report(error, color())
+        _report(error, color)
         return USAGE if isinstance(error, UsageError) else PROBLEM
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from mase.cli.arguments import Arguments, parse_arguments
 from mase.cli.guard import guard
-
-if TYPE_CHECKING:
-    from mase.cli.arguments import Color
 
 __all__ = ["main"]
 
@@ -26,15 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         dce: Erase nodes ...
         0
     """
-    color: Color = "auto"
-
-    def command() -> None:
-        nonlocal color
-        args = parse_arguments(sys.argv[1:] if argv is None else argv)
-        color = args.color
-        _dispatch(args)
-
-    return guard(command, lambda: color)
+    return guard(parse_arguments, _dispatch, argv)
 
 
 def _dispatch(args: Arguments) -> None:

@@ -5,15 +5,10 @@ It turns its options into a recipe and runs it as ``mase-opt`` does; nothing is 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from mase.cli.ch.arguments import Arguments, parse_arguments
 from mase.cli.guard import guard
-
-if TYPE_CHECKING:
-    from mase.cli.arguments import Color
 
 __all__ = ["main"]
 
@@ -31,15 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
           toy-tiny ...
         0
     """
-    color: Color = "auto"
-
-    def command() -> None:
-        nonlocal color
-        args = parse_arguments(sys.argv[1:] if argv is None else argv)
-        color = args.color
-        _dispatch(args)
-
-    return guard(command, lambda: color)
+    return guard(parse_arguments, _dispatch, argv)
 
 
 def _dispatch(args: Arguments) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
-from mase.ir.format import Format, Reach, Rounding
+from mase.ir.formats.blocked import Blocked
 from mase.ir.formats.words import floor_log2
 
 __all__ = ["Block"]
 
 
 @dataclass(frozen=True)
-class Block(Format):
+class Block(Blocked):
     """Elements of one small format, each block of them scaled by its own ``2**e``.
 
     Blocks run along the last dimension, and the last of them may be shorter. ``e`` is taken from the
@@ -23,20 +22,12 @@ class Block(Format):
     clipped to what its code can say: ``e = scale_sign * (code - scale_offset)``.
     """
 
-    block: int = field(default=32, kw_only=True)
-    rounding: Rounding = field(default="half_even", kw_only=True)
-
     scale_sign: ClassVar[int] = 1
     """-1 where the code is a bias, which is subtracted."""
     scale_nan: ClassVar[bool] = False
     """Whether the largest scale code says that the whole block is NaN."""
     covers: ClassVar[bool] = False
     """Whether ``e`` rounds up, so that the largest element is no smaller than the block's largest."""
-
-    @property
-    @abstractmethod
-    def element(self) -> Format:
-        """The format of the elements, scaled by ``2**0``."""
 
     @property
     @abstractmethod
@@ -54,33 +45,6 @@ class Block(Format):
     def element_exponent(self) -> int:
         """``floor(log2)`` of the largest element."""
         return floor_log2(self.element.max)
-
-    def check_block(self) -> None:
-        """Refuse a block without elements.
-
-        Raises:
-            ValueError: if it is.
-        """
-        if self.block < 1:
-            raise ValueError(f"expected blocks of at least 1, found {self.block}")
-
-    def with_rounding(self, rounding: Rounding) -> Block:
-        return replace(self, rounding=rounding)
-
-    @property
-    def bits(self) -> int:
-        return self.element.bits
-
-    @property
-    def reach(self) -> Reach:
-        return "row"
-
-    @property
-    def average_bits(self) -> float:
-        return self.bits + self.scale_bits / self.block
-
-    def scale_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        return (*shape[:-1], -(-(shape[-1] if shape else 1) // self.block))
 
     @property
     def min(self) -> float:

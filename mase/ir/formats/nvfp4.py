@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mase.ir.format import Format, Reach, Rounding, register_format
+from mase.ir.format import Format, register_format
+from mase.ir.formats.blocked import Blocked
 from mase.ir.formats.ocp import OcpFloat
 from mase.ir.formats.words import block_of, read_keys, read_words, write_words
 
@@ -16,7 +17,7 @@ __all__ = ["NvFp4"]
 
 @register_format
 @dataclass(frozen=True)
-class NvFp4(Format):
+class NvFp4(Blocked):
     """``nvfp4<16>``: ``fp4_e2m1`` elements, an ``fp8_e4m3fn`` scale per block, a float32 scale per tensor.
 
     The tensor's scale is ``absmax / (448 * 6)``, a block's ``absmax / 6`` over it, rounded to
@@ -29,7 +30,6 @@ class NvFp4(Format):
     """
 
     block: int = 16
-    rounding: Rounding = "half_even"
 
     family: ClassVar[str] = "nvfp4"
     names: ClassVar[tuple[str, ...]] = ("nvfp4",)
@@ -39,8 +39,7 @@ class NvFp4(Format):
     """The format of the scales."""
 
     def __post_init__(self) -> None:
-        if self.block < 1:
-            raise ValueError(f"expected blocks of at least 1, found {self.block}")
+        self.check_block()
 
     def __str__(self) -> str:
         return write_words("nvfp4", self.block, rounding=self.rounding)
@@ -56,32 +55,14 @@ class NvFp4(Format):
         block = block_of(said["block_size"]) if "block_size" in said else 16
         return cls(block, rounding=said.get("rounding", "half_even"))
 
-    def with_rounding(self, rounding: Rounding) -> NvFp4:
-        return replace(self, rounding=rounding)
-
     @property
     def element(self) -> OcpFloat:
         """The format of the elements."""
         return OcpFloat("fp4_e2m1", rounding=self.rounding)
 
     @property
-    def bits(self) -> int:
-        return self.element.bits
-
-    @property
     def scale_bits(self) -> int:
         return self.block_scale.bits
-
-    @property
-    def reach(self) -> Reach:
-        return "row"
-
-    @property
-    def average_bits(self) -> float:
-        return self.bits + self.scale_bits / self.block
-
-    def scale_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        return (*shape[:-1], -(-(shape[-1] if shape else 1) // self.block))
 
     def storage_bits(self, shape: Sequence[int]) -> int:
         return super().storage_bits(shape) + 32

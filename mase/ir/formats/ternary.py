@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mase.ir.format import Format, Reach, register_format
-from mase.ir.formats.words import read_keys, read_words, write_words
+from mase.ir.formats.signs import Signs
+from mase.ir.formats.words import read_keys
 
 __all__ = ["Ternary"]
 
 
 @register_format
 @dataclass(frozen=True)
-class Ternary(Format):
+class Ternary(Signs):
     """``ternary``: the sign of numbers beyond a threshold of 0.7 of the mean magnitude, else 0.
 
     ``ternary<scaled>`` multiplies by the mean magnitude of the numbers beyond the threshold (Ternary
@@ -28,24 +29,12 @@ class Ternary(Format):
         ('ternary<scaled>', 2, 32)
     """
 
-    scaled: bool = False
-    channel: int | None = None
-
     family: ClassVar[str] = "ternary"
     names: ClassVar[tuple[str, ...]] = ("ternary",)
     keyed_names: ClassVar[tuple[str, ...]] = ("ternary",)
     keyed_parameters: ClassVar[tuple[str, ...]] = (
         *("width", "scaling_factor", "channel", "mean", "median", "max"),
     )
-
-    def __str__(self) -> str:
-        return write_words("ternary", "scaled" * self.scaled, keys={"channel": self.channel})
-
-    @classmethod
-    def from_text(cls, name: str, args: Sequence[str]) -> Format:
-        usage = f"{name}, {name}<scaled> or {name}<scaled,channel=A>"
-        words = read_words(args, usage, (0, 0), ("channel",), ("scaled",), False)
-        return cls("scaled" in words.flags, **words.keys)
 
     @classmethod
     def from_keys(cls, keys: Mapping[str, Any]) -> Format:
@@ -61,26 +50,9 @@ class Ternary(Format):
     def bits(self) -> int:
         return 2
 
-    @property
-    def min(self) -> float:
-        return -self.max
-
-    @property
-    def max(self) -> float:
-        return math.inf if self.scaled else 1.0
-
     def contains(self, value: float) -> bool:
         return math.isfinite(value) if self.scaled else value in (-1, 0, 1)
 
     @property
     def reach(self) -> Reach:
         return "tensor"  # the threshold is taken from it
-
-    @property
-    def scale_bits(self) -> int:
-        return 32 if self.scaled else 0
-
-    def scale_shape(self, shape: Sequence[int]) -> tuple[int, ...] | None:
-        if not self.scaled:
-            return None
-        return () if self.channel is None else (shape[self.channel],)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from mase.runtime.digest import digest
 from mase.runtime.tasks.base import Task
 from mase.runtime.training.batches import tensors_of
 from mase.runtime.training.preflight import name_of
@@ -36,11 +34,11 @@ def fingerprint(task: Task, batch: Any, *, identity: str = "") -> Fingerprint:
     settings = {key: value for key, value in task.settings.items() if key not in _WITHOUT_EFFECT}
     options = {key: getattr(data, key, None) for key in ("batch_size", "seed")}
     return {
-        "config": _hash([json.dumps(settings, sort_keys=True)]),
-        "model": _hash([identity, _text(task.model)]),
-        "weights": _hash(tensors.values()),
-        "teacher": _hash([_text(taught), *_tensors(taught).values()]) if taught else "",
-        "data": _hash([name_of(data), json.dumps(options, default=str), *tensors_of(batch)]),
+        "config": digest([json.dumps(settings, sort_keys=True)]),
+        "model": digest([identity, _text(task.model)]),
+        "weights": digest(tensors.values()),
+        "teacher": digest([_text(taught), *_tensors(taught).values()]) if taught else "",
+        "data": digest([name_of(data), json.dumps(options, default=str), *tensors_of(batch)]),
     }
 
 
@@ -53,13 +51,3 @@ def _text(module: nn.Module) -> str:
     shapes = {key: f"{value.dtype}{list(value.shape)}" for key, value in _tensors(module).items()}
     printed = re.sub(r"0x[0-9a-f]+", "0x", str(module))  # addresses differ from process to process
     return printed + json.dumps(shapes)
-
-
-def _hash(parts: Iterable[str | Tensor]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, str):
-            digest.update(part.encode())
-        else:
-            digest.update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]

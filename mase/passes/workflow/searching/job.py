@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,8 +16,6 @@ from mase.passes.workflow.searching.trial_graph import Formats
 from mase.passes.workflow.stages import float_version
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from mase.passes.workflow.searching.loop import Loop
     from mase.passes.workflow.searching.study import SharedStudy
 
@@ -91,23 +88,27 @@ class Job:
 
     def name(self, sampler: str, seed: int) -> str:
         """A name for the study that no other search has."""
-        return f"{self.graph.name}-{_hash([json.dumps([self.facts(), sampler, seed])])[:8]}"
+        from mase.runtime.digest import digest
+
+        return f"{self.graph.name}-{digest([json.dumps([self.facts(), sampler, seed])])[:8]}"
 
     def facts(self) -> dict[str, str]:
         """A hash for each aspect that must be the same for trials to be compared."""
+        from mase.runtime.digest import digest
+
         bench, header = self.bench, self.graph.header
         how = [bench.split, bench.batches, bench.task, bench.steps, bench.measure, header.passes.get("cost")]
         train = asdict(bench.train) if bench.steps else {}
         data = [header.data, getattr(bench.ctx.data, "name", type(bench.ctx.data).__name__)]
         state = self.graph.state
         return {
-            "graph": _hash(_lines(self.graph)),
-            "weights": _hash(state[key] for key in state if state.available(key)),
-            "data": _hash([json.dumps(data, default=str)]),
-            "space": _hash([repr(self.space)]),
-            "base": _hash([json.dumps(asdict(self.base), default=str, sort_keys=True)]),
-            "objectives": _hash([repr(self.objectives), repr(self.constraints)]),
-            "measurement": _hash([json.dumps([how, train], default=str)]),
+            "graph": digest(_lines(self.graph)),
+            "weights": digest(state[key] for key in state if state.available(key)),
+            "data": digest([json.dumps(data, default=str)]),
+            "space": digest([repr(self.space)]),
+            "base": digest([json.dumps(asdict(self.base), default=str, sort_keys=True)]),
+            "objectives": digest([repr(self.objectives), repr(self.constraints)]),
+            "measurement": digest([json.dumps([how, train], default=str)]),
         }
 
 
@@ -116,15 +117,3 @@ def _lines(graph: Graph) -> Iterable[str]:
     for node in graph.nodes:
         inputs = [source.name for source in node.inputs]
         yield f"{node.name} {node.scope} {node.op} {inputs} {dict(node.params)} {node.type}"
-
-
-def _hash(parts: Iterable[str | Tensor]) -> str:
-    import torch
-
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, str):
-            digest.update(part.encode())
-        else:
-            digest.update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
