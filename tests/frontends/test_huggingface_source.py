@@ -7,7 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
+import mase
 from mase.frontends.source import materialise
 from mase.ir import Graph, Header, MaseError
 from tests.runtime.text.tiny import SIZE, bert, save, tokenizer
@@ -100,3 +103,23 @@ def test_the_directory_beside_the_recipe(tmp_path: Path) -> None:
 def test_bad_recipes(recipe: dict[str, Any], message: str) -> None:
     with pytest.raises(MaseError, match=message):
         graph(**recipe)
+
+
+def test_the_linear_layers_of_gpt2_are_linear_layers(tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {"vocab_size": 23, "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 8}
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=1, eos_token_id=1)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)  # biases too
+    model.save_pretrained(tmp_path / "gpt2")
+    recipe = {"source": f"hf:{tmp_path / 'gpt2'}", "task": "causal-lm", "pretrained": True, "config": {}}
+    made = graph(texts(task="causal-lm", input_types={"input_ids": "i64[N,L]"}), **recipe)
+    tokens = torch.randint(23, (2, 8))
+    with torch.no_grad():
+        expected = model(tokens).logits
+        torch.testing.assert_close(mase.lower(made).eval()(tokens)["logits"], expected)
+        mase.save(made, tmp_path / "gpt2.toml")
+        reloaded = mase.lower(mase.load(tmp_path / "gpt2.toml")).eval()
+        torch.testing.assert_close(reloaded(tokens)["logits"], expected)
+    mase.Pipeline('quantize{default={data_in="int<8,token>", weight="int<8,channel=0>"}}').run(made)
+    assert sum(node.op.name == "mase.linear_scale_integer" for node in made.nodes) == 5

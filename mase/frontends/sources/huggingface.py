@@ -53,6 +53,8 @@ def huggingface_source(recipe: Recipe) -> Built:
     try:
         import transformers
         from torch import nn
+
+        from mase.frontends.sources.conv1d import with_linear_layers
     except ImportError as error:
         raise MaseError.of(
             f"[model] source: transformers does not load: {error}", help="pip install 'mase[hf]'"
@@ -83,7 +85,7 @@ def huggingface_source(recipe: Recipe) -> Built:
         kept["task"] = task
     name = Path(recipe.target).stem if place.options else Path(recipe.target).name
     # Not its own `float`, which refuses what was dequantized from a GGUF file.
-    return Built(nn.Module.float(model), name, _inputs(config, model), place.source, kept)
+    return Built(with_linear_layers(nn.Module.float(model)), name, _inputs(config, model), place.source, kept)
 
 
 def _no_bars(library: Any) -> None:
