@@ -14,6 +14,7 @@ from mase.ir.ops import core
 from mase.ir.ops.quantized import QuantizedOp, role_formats
 from mase.runtime.onnx import rules as _rules
 from mase.runtime.onnx.builder import QONNX_DOMAIN, Builder, symbols_of
+from mase.runtime.onnx.dyadic import check_dyadic
 from mase.runtime.onnx.plan import Plan, plan_of
 from mase.runtime.onnx.registry import to_onnx, to_onnx_exact
 from mase.runtime.onnx.site import Quantizers, Sign, Site, Value
@@ -44,6 +45,8 @@ def print_graph(graph: Graph, quantizers: Quantizers | None = None, kind: str = 
         >>> [node.op_type for node in model.graph.node], [o.name for o in model.graph.output]
         (['Gemm'], ['linear'])
     """
+    if quantizers is not None:
+        check_dyadic(graph)
     return _Printer(graph, quantizers).run(kind)
 
 

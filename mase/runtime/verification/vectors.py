@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["vectors_for"]
 
 _BEYOND = 1.25  # how far vectors leave a format's range, so that saturation is decided too
+_SMALL = 3  # halves of a step: where 2 bits have but four codes, what is nearer to 0 is all the same
 _LENGTH = 8
 
 
@@ -81,7 +82,8 @@ def _ties(shape: list[int], step: float, low: int, high: int, generator: torch.G
     ends = int(2 * low * _BEYOND) - 2, int(2 * high * _BEYOND) + 2
     halves = torch.randint(ends[0], ends[1] + 1, shape, generator=generator)
     # Small numbers too: where all are large, everything saturates after a layer or two.
-    small = torch.randint(max(ends[0] // 8, ends[0]), ends[1] // 8 + 2, shape, generator=generator)
+    low, high = max(min(ends[0] // 8, -_SMALL), ends[0]), max(ends[1] // 8 + 1, _SMALL)
+    small = torch.randint(low, high + 1, shape, generator=generator)
     rows = torch.rand(shape[:1] + [1] * (len(shape) - 1), generator=generator) < 0.5 if shape else False
     return torch.where(torch.as_tensor(rows), halves, small).double().mul(step / 2).float()
 

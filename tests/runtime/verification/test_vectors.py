@@ -22,6 +22,14 @@ def test_half_of_the_numbers_are_ties() -> None:
     assert (x * 2).frac().abs().max() == 0
 
 
+def test_few_rows_are_alike_at_two_bits() -> None:
+    """Where there are but four codes, small numbers still reach more of them than 0."""
+    graph = mase.trace(nn.Linear(16, 2), (torch.randn(2, 16),))
+    mase.Pipeline('quantize{default={data_in="fixed<2,0>",weight="fixed<2,0>"}}').run(graph)
+    x = vectors_for(graph, 500)["input"]
+    assert len(mase.quantize(x, "fixed<2,0>").unique(dim=0)) > 490
+
+
 def test_indices_are_rows_of_their_table() -> None:
     graph = mase.trace(nn.Embedding(7, 3), (torch.zeros(2, 4, dtype=torch.int64),))
     x = vectors_for(graph, 50)["input"]

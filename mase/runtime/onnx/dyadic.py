@@ -1,0 +1,53 @@
+"""``requant = "dyadic"`` in files of quantizers: exact where scales are powers of two, else refused."""
+
+from __future__ import annotations
+
+from mase.ir import Graph, MaseError, Node
+from mase.ir.diagnostics import Diagnostic
+from mase.ir.formats import Integer
+from mase.ir.ops.quantized import QuantizedOp, role_formats
+
+__all__ = ["check_dyadic"]
+
+
+def check_dyadic(graph: Graph) -> None:
+    """Refuse scales that are no powers of two where the graph computes with them in integers.
+
+    ``DequantizeLinear`` and ``Quant`` multiply by a scale in float32, and each engine does so in an order of
+    its own, so that no file of them gives what a 31-bit multiplier and a shift give.
+
+    Args:
+        graph: a graph of level ``quantized``.
+
+    Raises:
+        MaseError: naming every operand that is refused.
+    """
+    faults = [
+        Diagnostic(
+            f"{node.op.name}: the scale of {role} is no power of two, and requant=dyadic multiplies by it in "
+            "integers; ONNX's quantizers do so in float32, each engine in an order of its own",
+            node=node.name,
+            source=node.loc,
+            help='legalize-casts, then format="integer", is exact; so is fixed<W,F> here',
+        )
+        for node in graph.find(QuantizedOp)
+        if getattr(node.op, "requant", "float") == "dyadic"
+        for role, format in role_formats(node.op).items()
+        if isinstance(format, Integer) and not _shifts(node, role, format)
+    ]
+    if faults:
+        raise MaseError(faults)
+
+
+def _shifts(node: Node, role: str, format: Integer) -> bool:
+    """Whether all scales of an operand are powers of two."""
+    from mase.runtime.kernels import scale_of
+
+    state, params = node.graph.state, node.params
+    if f"{role}_scale" in params:
+        scale = state[params[f"{role}_scale"]]
+    elif role in params and (found := scale_of(state[params[role]], format)) is not None:
+        scale = found.value
+    else:
+        return True  # printing refuses scales that no one knows
+    return scale is None or bool((scale.frexp().mantissa.abs() == 0.5).all())
