@@ -17,6 +17,7 @@ BUILTIN: dict[str, tuple[str, ...]] = {
         "pack",
         "quantize",
         "remove-dropout",
+        "tabulate",
     ),
     "workflow": ("eval", "export", "load", "search", "train", "verify-export"),
 }

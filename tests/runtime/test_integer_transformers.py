@@ -13,6 +13,7 @@ import mase
 from mase.ir import Graph, MaseError
 from mase.ir.ops.exact import ExactOp
 from mase.ir.verify import verify
+from mase.runtime.integer import Interpreter
 from tests.runtime.integer_graphs import assert_equal_everywhere
 
 transformers = pytest.importorskip("transformers")
@@ -108,6 +109,57 @@ def test_llama(heads: int) -> None:
     graph, data = quantized(model, "fuse-norms fuse-attention fold-constants")
     integer = check(model, graph, data)
     assert len(integer.find(mase.ir.ops.exact.RotaryEmbedding)) == 2
+
+
+def test_llama_of_any_length() -> None:
+    """Rotary embeddings look their angles up by position, in tables of a stated length."""
+    model = llama(num_key_value_heads=1)
+    passes = "fuse-norms fuse-attention tabulate{positions=40}"
+    graph, data = quantized(model, passes, dynamic=DYNAMIC)
+    integer = check(model, graph, data)
+    for length in (1, 7, 40):
+        ids = data.ids.repeat(1, 4)[:5, :length]
+        assert_equal_everywhere(graph, integer, ids, (ids != 3).long())
+    for run in (mase.lower(graph), mase.lower(integer), Interpreter(integer)):
+        with pytest.raises(IndexError):
+            run(torch.zeros(1, 41).long(), torch.ones(1, 41).long())
+
+
+class AddedMask(nn.Module):
+    """Attention with biases of its own for each distance, of which padding and the future are left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(16, 16) for _ in range(3))
+        self.embed = nn.Embedding(100, 16)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        x = self.embed(input_ids)
+        q, k, v = (f(x).unflatten(-1, (2, 8)).transpose(1, 2) for f in (self.query, self.key, self.value))
+        positions = torch.arange(x.shape[1])
+        distances = (positions[:, None] - positions).abs()
+        padding = (1.0 - attention_mask[:, None, None].float()) * torch.finfo(torch.float32).min
+        future = torch.where(positions <= positions[:, None], 0.0, -torch.inf)
+        mask = padding + -0.3 * distances.float() + future
+        return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+@pytest.mark.parametrize("dynamic", [None, DYNAMIC], ids=["fixed length", "any length"])
+def test_added_masks(dynamic: Any) -> None:
+    torch.manual_seed(0)
+    model, data = AddedMask().eval(), Sentences()
+    graph = mase.trace(model, kwargs=data.inputs, dynamic=dynamic)
+    mase.Pipeline('fold-constants,tabulate,quantize{nonlinear="table", batches=1}').run(graph, data)
+    integer = graph.copy()
+    mase.Pipeline("legalize-casts").run(integer)
+    assert not verify(integer)
+    lengths = (12, 5, 1) if dynamic else (12,)
+    for length in lengths:
+        assert_equal_everywhere(graph, integer, data.ids[:, :length], data.mask[:, :length])
+    with torch.no_grad():
+        found, expected = mase.lower(integer)(data.ids, data.mask), model(data.ids, data.mask)
+    assert float((found - expected)[1:].abs().max()) < 0.05
+    assert not found[0].any()  # who attends to nothing
 
 
 @pytest.mark.slow

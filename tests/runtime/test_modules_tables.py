@@ -122,11 +122,29 @@ def test_attention(arguments: dict[str, Any], masked: bool) -> None:
     assert float((found - reference).abs().max()) < 0.03
 
 
-def test_a_mask_of_floats_is_refused() -> None:
+def test_a_mask_of_floats_without_a_format_is_refused() -> None:
     module = M.AttentionInteger(config=ATTENTION).eval()
     x = torch.zeros(1, 2, 3, 4)
-    with pytest.raises(MaseError, match="a mask of bool"):
+    with pytest.raises(MaseError, match="mask of floats only in fixed"):
         module(x, x, x, torch.zeros(3, 3))
+
+
+def test_attention_adds_a_mask() -> None:
+    """As torch's function, but for rounding; -128 and what is below leaves out, and in training too."""
+    module = M.AttentionInteger(config={**ATTENTION, "probs": "ufixed<16,16>", "mask": "fixed<16,8>"})
+    q, k, v = (ties(2, 4, 5, 8, format=F8, seed=s) / 8 for s in range(3))
+    mask = torch.randn(2, 1, 5, 5, generator=torch.manual_seed(3)) * 3
+    mask[0, 0, 1:, 2], mask[1, 0, 3, :3] = -torch.inf, torch.finfo(torch.float32).min
+    mask[0, 0, 0] = -200.0  # who attends to nothing
+    found = run(module, q, k, v, mask)
+    quantized = quantize(q, F8), quantize(k, OUT), quantize(v, F8)
+    expected = F.scaled_dot_product_attention(*quantized, attn_mask=quantize(mask, Fixed(16, 8)))
+    expected[0, :, 0] = 0.0
+    assert float((found - expected).abs().max()) < 2e-3
+    trained = module.train()(q, k, v, mask)
+    assert float((trained - expected).abs().max()) < 2e-3
+    mask[1, 0, 4, 4] = torch.nan
+    assert run(module, q, k, v, mask)[1, :, 4].isnan().all()
 
 
 MODULES: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [

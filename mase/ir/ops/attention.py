@@ -15,7 +15,8 @@ __all__ = ["Attention", "KVCache", "RotaryEmbedding"]
 class Attention(Op):
     """``softmax(query @ key.T * scale + mask) @ value`` over ``[..., length, features]``.
 
-    Its quantized forms have a format for ``probs`` too: the weights that the softmax gives.
+    Its quantized forms have a format for ``probs`` too: the weights that the softmax gives. A ``mask`` of
+    floats, which is added, has one where the op computes in integers.
 
     Args:
         dropout: the probability of dropping a weight in training.
@@ -24,7 +25,7 @@ class Attention(Op):
         grouped: whether fewer key heads serve several query heads.
     """
 
-    quantized_roles = ("query", "key", "value", "probs")
+    quantized_roles = ("query", "key", "value", "probs", "mask")
     off_grid = True
     dropout: float = 0.0
     causal: bool = False

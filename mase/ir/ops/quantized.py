@@ -109,7 +109,7 @@ class QuantizedOp(Op):
         if not cls.has_tables():
             return f"{_name(cls.base, cls.family)} has no integer form of its own"
         # What attention gives is a sum of products, exact as it is.
-        needed = [role for role in cls.roles if role not in absent]
+        needed = [role for role in cls.roles if role not in absent and role != "mask"]
         needed += [] if "probs" in cls.roles else ["data_out"]
         missing = [role for role in needed if not isinstance(formats.get(role), Fixed)]
         if missing:
@@ -130,11 +130,9 @@ class QuantizedOp(Op):
         absent = {role for role in self.roles if role not in given}
         if wrong := self.tableless(self.formats | {"data_out": self.data_out}, absent):
             raise OpError(wrong)
-        mask = operands[3] if "probs" in self.roles and len(operands) > 3 else None
-        if mask is not None and str(mask.format) != "bool":
-            raise OpError(
-                f'mask: nonlinear = "table" needs one of bool, which says what to keep; found {mask}'
-            )
+        mask = operands[3] if "mask" in self.roles and len(operands) > 3 else None
+        if mask is not None and str(mask.format) != "bool" and not isinstance(self.formats["mask"], Fixed):
+            raise OpError(f'nonlinear = "table" needs fixed<W,F> for a mask of {mask}, which is added')
 
     def infer(self, *operands: Any, **roles: Any) -> Type:
         if wrong := self.misfit(self.formats):

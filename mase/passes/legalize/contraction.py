@@ -24,7 +24,7 @@ from mase.runtime.kernels import quantize
 if TYPE_CHECKING:
     from mase.passes.legalize.legalizer import Legalizer
 
-__all__ = ["Weight", "bias_codes", "contraction", "embedding", "matmul", "weight_of"]
+__all__ = ["Weight", "bias_codes", "contraction", "matmul", "weight_of"]
 
 _CONVOLUTIONS: dict[type[conv.Conv], type[exact.Conv]] = {
     conv.Conv1d: exact.Conv1d,
@@ -152,25 +152,3 @@ def matmul(node: Node, legal: Legalizer) -> Value:
         )
     op = exact.MatMul(width=FIT, terms=terms, zero_point=x.zero_point, other_zero_point=y.zero_point)
     return legal.emit(node, op, x, y, scaling=x.scaling.times(y.scaling))
-
-
-@legalize.register(nn.Embedding)
-def embedding(node: Node, legal: Legalizer) -> Value:
-    """Rows of a table of codes."""
-    op, weight = node.op, weight_of(node, legal)
-    assert isinstance(op, QuantizedOp)
-    if weight.scaling.axis is not None:
-        raise legal.fault(node, "rows have scales of their own", "use a format with one scale, as int<8>")
-    if getattr(op.float_op, "max_norm", None) is not None:
-        raise legal.fault(node, "max_norm shortens rows in float", "capture it without max_norm")
-    indices = legal.plain(node.inputs[0])
-    made = legal.new.add(
-        exact.Embedding(format=weight.format),
-        indices,
-        params={"weight": legal.constants.key(node, "weight", weight.codes, weight.format)},
-        name=node.name,
-        scope=node.scope,
-        loc=node.loc,
-    )
-    interval = exact.Interval(int(weight.codes.min()), int(weight.codes.max()))
-    return legal.annotated(Value(made, weight.scaling, 0, interval))

@@ -19,13 +19,14 @@ from mase.ir.diagnostics import Diagnostic, MaseError
 from mase.ir.formats import Fixed, Integer
 from mase.ir.graph import Graph, Node
 from mase.ir.op import OpError
-from mase.ir.ops import core
+from mase.ir.ops import core, nn
 from mase.ir.ops.exact import Code, Constant, Dequantize, ExactOp, Quantity, Quantize
 from mase.ir.ops.moves import keeps_values
 from mase.ir.ops.quantized import QuantizedOp
 from mase.ir.types import TensorType
 from mase.passes.context import Context
 from mase.passes.legalize.constants import Constants, codes_of
+from mase.passes.legalize.lookup import rows
 from mase.passes.legalize.moves import Mover, is_float, is_relu
 from mase.passes.legalize.registry import legalize
 from mase.passes.legalize.requantizing import requantization
@@ -234,6 +235,8 @@ class Legalizer:
             return self._entering(node, target, user, name)
         if isinstance(node.op, core.Parameter):
             return self._constant(node, target)
+        if isinstance(node.op, nn.Embedding):
+            return rows(node, self, target)
         if isinstance(node.op, QuantizedOp) or not keeps_values(node.op) or not node.inputs:
             return self.requantized(self.exact(node), target, user, name)
         if is_relu(node.op):

@@ -17,6 +17,7 @@ from mase.ir.ops.torch import Call
 from mase.ir.template import Template
 from mase.ir.types import TensorType
 from mase.passes.legalize.constants import codes_of
+from mase.passes.legalize.moves import is_float
 from mase.passes.legalize.registry import legalize
 from mase.passes.legalize.value import FIT, Scaling, Value
 from mase.runtime.exact.scalars import has_table
@@ -116,8 +117,9 @@ def attend(node: Node, legal: Legalizer) -> Value:
     scaling = q.scaling.times(k.scaling)
     scores = legal.emit(node, product, q, turned, scaling=scaling, name=f"{node.name}_scores")
     step = scaling.factors[0] * Fraction(scale)
-    made = exact.Softmax.of(step, weights, causal=base.causal)
-    masks = [_mask(legal, m) for m in node.inputs[3:]]
+    added = _fixed(op, "mask") if len(node.inputs) > 3 and is_float(node.inputs[3]) else None
+    made = exact.Softmax.of(step, weights, causal=base.causal, mask=added)
+    masks = [legal.operand(node, 3) if added else _kept(legal, m) for m in node.inputs[3:]]
     probs_scaling = Scaling.power(-weights.frac)
     probs = legal.emit(node, made, scores, *masks, scaling=probs_scaling, name=f"{node.name}_probs")
     product = exact.MatMul(width=FIT, terms=_terms(v.node.tensor_type, weights))
@@ -134,7 +136,8 @@ def _terms(values: TensorType, weights: Fixed) -> int:
     return length if isinstance(length, int) else 5 * 2 ** max(weights.frac - 1, 0)
 
 
-def _mask(legal: Legalizer, mask: Node) -> Value:
+def _kept(legal: Legalizer, mask: Node) -> Value:
+    """A mask of booleans."""
     return Value(legal.plain(mask), Scaling.power(0), 0, Interval(0, 1))
 
 

@@ -14,7 +14,7 @@ from mase.passes.transforms.dce import dce
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["fold_constants"]
+__all__ = ["constants_of", "fold_constants", "fresh_key", "values_of"]
 
 
 @register_pass("fold-constants")
@@ -38,7 +38,7 @@ def fold_constants(graph: Graph, ctx: Context) -> None:
         >>> [node.op.name for node in graph.nodes]
         ['core.input', 'core.parameter', 'tensor.add']
     """
-    known = _constants(graph)
+    known = constants_of(graph)
     kept = {node.name for node in graph.outputs}
     wanted = [
         node
@@ -47,8 +47,8 @@ def fold_constants(graph: Graph, ctx: Context) -> None:
         and isinstance(node.type, TensorType)
         and (node.name in kept or any(user.name not in known for user in node.users))
     ]
-    for node, value in zip(wanted, _values(graph, wanted), strict=True):
-        key = _fresh_key(graph, f"{node.scope}.{node.name}" if node.scope else node.name)
+    for node, value in zip(wanted, values_of(graph, wanted), strict=True):
+        key = fresh_key(graph, f"{node.scope}.{node.name}" if node.scope else node.name)
         graph.state[key] = value
         graph.state.declare(key, graph.state.entry(key).type, "buffer")
         node.op, node.inputs, node.params = core.Parameter(), (), {"value": key}
@@ -57,7 +57,7 @@ def fold_constants(graph: Graph, ctx: Context) -> None:
         dce(graph, ctx)
 
 
-def _constants(graph: Graph) -> dict[str, Node]:
+def constants_of(graph: Graph) -> dict[str, Node]:
     """The nodes whose values are the same in every run."""
     found: dict[str, Node] = {}
     for node in graph.nodes:
@@ -69,7 +69,7 @@ def _constants(graph: Graph) -> dict[str, Node]:
     return found
 
 
-def _values(graph: Graph, nodes: list[Node]) -> list[Tensor]:
+def values_of(graph: Graph, nodes: list[Node]) -> list[Tensor]:
     """What nodes compute, each without the rest of the graph."""
     import torch
 
@@ -79,6 +79,7 @@ def _values(graph: Graph, nodes: list[Node]) -> list[Tensor]:
         return []
     part = graph.copy()
     part.outputs = [part[node.name] for node in nodes]
+    part.structure = Graph.default_structure(len(nodes))
     needed = {node.name for node in part.outputs}
     for node in reversed(list(part.nodes)):
         if node.name in needed:
@@ -90,9 +91,12 @@ def _values(graph: Graph, nodes: list[Node]) -> list[Tensor]:
     return list(found) if len(nodes) > 1 else [found]
 
 
-def _fresh_key(graph: Graph, wish: str) -> str:
+def fresh_key(graph: Graph, wish: str) -> str:
+    """``wish`` as a state key that nothing has yet, and no module as an attribute."""
+    from torch.fx import GraphModule
+
     key, number = wish, 0
-    while key in graph.state:
+    while key in graph.state or hasattr(GraphModule, key.rpartition(".")[2]):
         number += 1
         key = f"{wish}_{number}"
     return key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mase.ir.formats import Dtype
 from mase.ir.graph import Graph, Node
-from mase.ir.ops import core, norm, tensor
+from mase.ir.ops import core, nn, norm, tensor
 from mase.ir.ops.moves import called_name
 from mase.ir.ops.quantized import float_op
 from mase.ir.ops.torch import Call
@@ -20,9 +20,12 @@ def obstacle(node: Node) -> str | None:
     op = float_op(node.op)
     if not op.quantized_roles:
         return f"{op.name} has no quantized form"
+    if isinstance(op, nn.Embedding) and not _has_weights(node):
+        return "it looks up constants, which its users quantize"
     for i, operand in enumerate(node.inputs):
-        if op.schema().operand(i) not in op.quantized_roles or _is_float(operand.type):
-            continue
+        role = op.schema().operand(i)
+        if role not in op.quantized_roles or role == "mask" or _is_float(operand.type):
+            continue  # a mask may also say what to keep
         if isinstance(operand.type, TensorType):
             return f"its operand {operand.name!r} holds {operand.type.format}, no floats"
         return f"its operand {operand.name!r} is {operand.type}, no tensor"

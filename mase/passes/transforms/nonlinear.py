@@ -7,14 +7,18 @@ from collections.abc import Collection, Mapping
 from mase.ir.diagnostics import MaseError
 from mase.ir.format import Format
 from mase.ir.formats import Fixed, FixedWidth
-from mase.ir.graph import Node
+from mase.ir.graph import Graph, Node
 from mase.ir.op import Op, OpError
-from mase.ir.ops import attention, nn, norm
+from mase.ir.ops import attention, nn, norm, tensor
+from mase.ir.ops.moves import keeps_values
 from mase.ir.ops.quantized import QuantizedOp, float_op
 
-__all__ = ["check_tables", "function_range", "with_results"]
+__all__ = ["MASK", "check_tables", "function_range", "mask_sums", "with_results"]
 
 _BIAS_WIDTH = 16
+
+MASK = Fixed(16, 8)
+"""Of what is added to scores; -128, its least number, leaves a position out."""
 
 
 def with_results(
@@ -23,7 +27,7 @@ def with_results(
     """What is asked of a node that is to compute by tables.
 
     Where nothing else is said the result is as wide as the operand, the weights of a softmax are unsigned
-    numbers up to 1, and the bias of a norm has 16 bits.
+    numbers up to 1, the bias of a norm has 16 bits, and so has a mask that is added.
 
     Args:
         node: a node whose op is `off_grid`.
@@ -34,6 +38,8 @@ def with_results(
     found: dict[str, Format | None] = {}
     if isinstance(op, attention.Attention):
         found["probs"] = _weights(formats.get("query"))
+        if len(node.inputs) > 3 and str(node.inputs[3].tensor_type.format) != "bool":
+            found["mask"] = MASK
     elif isinstance(op, nn.Softmax):
         found["data_out"] = _weights(first)
     elif isinstance(first, Fixed | FixedWidth):
@@ -47,6 +53,29 @@ def _weights(like: Format | None) -> Format | None:
     if not isinstance(like, Fixed | FixedWidth):
         return like
     return Fixed(like.width, like.width, signed=False, rounding=like.rounding)
+
+
+def mask_sums(graph: Graph, tables: Collection[str]) -> set[str]:
+    """The names of sums of tables that attention adds to its scores.
+
+    They are numbers such as minus infinity, of which no statistics should be taken.
+
+    Args:
+        graph: the graph.
+        tables: the names of nodes that depend on no weight and no float from outside.
+    """
+    found: set[str] = set()
+    for node in reversed(list(graph.nodes)):
+        if any(_adds_mask(user, node, found) for user in node.users):
+            found.add(node.name)
+    return {n for n in found & set(tables) if isinstance(float_op(graph[n].op), tensor.Add | tensor.Sub)}
+
+
+def _adds_mask(user: Node, value: Node, found: set[str]) -> bool:
+    op = float_op(user.op)
+    if isinstance(op, attention.Attention):
+        return user.inputs.index(value) == 3
+    return user.name in found and (keeps_values(op) or isinstance(op, tensor.Add | tensor.Sub))
 
 
 def function_range(op: Op, formats: Mapping[str, Format | None]) -> tuple[float, float] | None:
@@ -69,7 +98,7 @@ def check_tables(node: Node, op: QuantizedOp) -> None:
     """Whether integers can compute a node as asked.
 
     Raises:
-        MaseError: if a format is missing or too wide, or a mask holds floats, with the remedy.
+        MaseError: if a format is missing or too wide, with the remedy.
     """
     from mase.runtime.exact.scalars import has_table
     from mase.runtime.exact.tables import MAX_TABLE_BITS

@@ -20,7 +20,7 @@ from mase.passes.registry import register_pass
 from mase.passes.transforms.choose_formats import Calibrate, Chooser
 from mase.passes.transforms.choose_scales import Scales, drop_scales, give_scale, scaled_roles
 from mase.passes.transforms.left_in_float import obstacle, reservation, tables
-from mase.passes.transforms.nonlinear import check_tables, with_results
+from mase.passes.transforms.nonlinear import MASK, check_tables, mask_sums, with_results
 from mase.passes.transforms.quantize_rules import Rule, float_op, known_roles, parse_rule, spread
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ class Quantize:
         default: the formats by role for every op that can be quantized; 8 bits if absent. ``f32``
             leaves a role in float. Roles are ``data_in``; ``other`` (a second operand), ``query``, ``key``,
             ``value``, ``past``, ``cos`` and ``sin``, which are as ``data_in`` unless given; ``probs`` (the
-            weights inside of attention; as wide as ``query``); ``weight``; ``bias`` (in fixed point 32
-            bits at the scale of the products, else float, unless given); ``data_out``.
+            weights inside of attention; as wide as ``query``); ``mask`` (of floats, added in attention:
+            float, or by tables ``fixed<16,8>``); ``weight``; ``bias`` (in fixed point 32 bits at the scale
+            of the products, else float, unless given); ``data_out``.
         rules: tables that select nodes by ``op`` (``nn.conv2d``), ``scope`` (a glob), ``regex`` (over
             scopes and names) or ``node`` (a glob over names), and give formats by role, ``nonlinear`` or
             ``skip = true``.
@@ -95,11 +96,13 @@ class Quantize:
         """Quantize ``graph`` in place."""
         base, rules = self._base(), self._rules()
         _warn_of_idle_rules(rules, graph, ctx)
+        constant = tables(graph)
         for node in graph.nodes:
-            if float_op(node.op).quantized_roles:
+            if float_op(node.op).quantized_roles and node.name not in constant:
                 _check_finite(node)
         chooser = Chooser(graph, ctx, self.calibrate, self.batches, self.split)
-        planner = _Planner(base, rules, self.rounding, self.nonlinear, chooser, tables(graph))
+        masks = mask_sums(graph, constant) if self.nonlinear == "table" else set[str]()
+        planner = _Planner(base, rules, self.rounding, self.nonlinear, chooser, constant, masks)
         plans: list[tuple[Node, QuantizedOp]] = []
         for node in graph.nodes:
             plan = planner.plan(node)
@@ -161,6 +164,7 @@ class _Planner:
     nonlinear: Nonlinear
     chooser: Chooser
     tables: set[str]
+    masks: set[str]
 
     def plan(self, node: Node) -> QuantizedOp | str | None:
         """The op that the node becomes, or why it stays as it is; None if there is nothing to say."""
@@ -176,12 +180,13 @@ class _Planner:
             skipped = rule if rule.skip else (None if rule.formats else skipped)
         if skipped is not None:
             return f"rule {{{skipped.text}}} skips it"
-        if not matching and (reason := reservation(node, self.tables)):
+        if not matching and node.name not in self.masks and (reason := reservation(node, self.tables)):
             return reason
         return self._quantized(node, matching)
 
     def _quantized(self, node: Node, matching: list[Rule]) -> QuantizedOp | str:
-        asked, nonlinear = dict(self.base), self.nonlinear
+        asked: Formats = {"data_in": MASK} if node.name in self.masks else dict(self.base)
+        nonlinear = self.nonlinear
         if isinstance(node.op, QuantizedOp):
             asked, nonlinear = dict(role_formats(node.op)), node.op.nonlinear
         for rule in matching:

@@ -14,7 +14,7 @@ __all__ = ["softmax"]
 
 
 @execute.register(Softmax)
-def softmax(op: Softmax, codes: Tensor, keep: Tensor | None = None) -> Tensor:
+def softmax(op: Softmax, codes: Tensor, mask: Tensor | None = None) -> Tensor:
     """``int.softmax``: weights that sum to one, as codes in ``op.out``.
 
     The scores' distance from the largest is exact. In octaves it is rounded to ``2**-fraction``, which a
@@ -26,8 +26,8 @@ def softmax(op: Softmax, codes: Tensor, keep: Tensor | None = None) -> Tensor:
     Args:
         op: the parameters.
         codes: the scores, int64 below ``2**61``, in rows of fewer than ``2**31``.
-        keep: broadcasts over ``codes``; where it is False the weight is exactly zero, and a row that keeps
-            nothing has weights of zero.
+        mask: broadcasts over ``codes``; where it is False, or as code the least, the weight is exactly zero,
+            and a row that keeps nothing has weights of zero. Other codes are added to the scores.
 
     Returns:
         The weights' codes, shaped as ``codes``.
@@ -39,6 +39,7 @@ def softmax(op: Softmax, codes: Tensor, keep: Tensor | None = None) -> Tensor:
         >>> softmax(op, scores).tolist(), softmax(op, scores, torch.tensor([True, True, False])).tolist()
         ([147, 54, 54], [187, 69, 0])
     """
+    codes, keep = _masked(op, codes, mask)
     keep = _causal(op, codes, keep)
     kept = codes if keep is None else torch.where(keep, codes, -(2**62))
     below = (kept.amax(op.dim, keepdim=True) - kept).clamp(0, op.limit)
@@ -51,6 +52,13 @@ def softmax(op: Softmax, codes: Tensor, keep: Tensor | None = None) -> Tensor:
     weights = powers * reciprocal(total, RECIPROCAL_BITS)
     out = op.format
     return shift_round(weights, RECIPROCAL_BITS - out.frac, out.rounding).clamp(max=out.code_max)
+
+
+def _masked(op: Softmax, codes: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The scores with what a mask adds to them, and which of them count."""
+    if mask is None or mask.dtype is torch.bool:
+        return codes, mask
+    return codes * op.score_factor + mask * op.mask_factor, mask != op.mask_min
 
 
 def _causal(op: Softmax, codes: Tensor, keep: Tensor | None) -> Tensor | None:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mase.ir import MaseError
+from mase.ir import Fixed, MaseError
 from mase.ir.ops import attention, exact
 from mase.runtime.exact import execute
 from mase.runtime.exact.products import exact_product
@@ -66,7 +66,8 @@ class QuantizedAttention(QuantizedModule):
 
     With a format for ``probs``, the weights are quantized before they multiply the values, and the
     steps are computed one by one; without, they stay inside of torch's own function. By tables the scores
-    are exact sums of products, whose scale the softmax takes in, and the result is one again.
+    are exact sums of products, whose scale the softmax takes in, and the result is one again; a mask of
+    floats is quantized and added, and its format's least number leaves a position out.
     """
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -75,7 +76,9 @@ class QuantizedAttention(QuantizedModule):
             return self._integers(query, key, value, mask)
         compute = super().forward if self.formats["probs"] is None else self._steps
         operands = {"query": query, "key": key, "value": value}
-        return self.evaluate(None, partial(compute, mask=mask), operands)
+        if mask is None or mask.dtype is torch.bool:
+            return self.evaluate(None, partial(compute, mask=mask), operands)
+        return self.evaluate(None, compute, {**operands, "mask": mask})
 
     def _integers(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         key, value = self._shared(query, key, value)
@@ -83,14 +86,28 @@ class QuantizedAttention(QuantizedModule):
         q, k, v = (codes_of(x, fixed(self, role)) for role, x in operands.items())
         weights = fixed(self, "probs")
         step = fixed(self, "query").step * fixed(self, "key").step * self._scale(query)
-        op = exact.Softmax.of(step, weights, causal=cast(Any, self).causal)
+        added = None if mask is None or mask.dtype is torch.bool else self._format_of_mask()
+        op = exact.Softmax.of(step, weights, causal=cast(Any, self).causal, mask=added)
         scores = exact_product(q, k.transpose(-2, -1), q.shape[-1], torch.matmul)
-        probs = execute(op, scores) if mask is None else execute(op, scores, _checked(mask))
+        masks = () if mask is None else (mask if added is None else codes_of(mask, added),)
+        probs = execute(op, scores, *masks)
         result = exact_product(probs, v, v.shape[-2], torch.matmul)
         frac = weights.frac + fixed(self, "value").frac
         unknown = (key.isnan() | value.isnan()).any((-2, -1), keepdim=True)  # to whoever may attend to it
+        if mask is not None:
+            unknown = unknown | mask.isnan().any(-1, keepdim=True)
         found = real(self, result, frac, 2**53, query).masked_fill(unknown, torch.nan)
         return where_nan(query, found, (-1,))
+
+    def _format_of_mask(self) -> Fixed:
+        """The format of a mask that is added, whose least number leaves a position out."""
+        format = self.formats["mask"]
+        if not isinstance(format, Fixed):
+            raise MaseError.of(
+                "attention by tables adds a mask of floats only in fixed<W,F>",
+                help="give it a format, mask = fixed<16,8>, or say which positions to keep: mask > threshold",
+            )
+        return format
 
     def _scale(self, query: Tensor) -> float:
         scale = cast(Any, self).scale
@@ -111,17 +128,10 @@ class QuantizedAttention(QuantizedModule):
             scores = scores.masked_fill(~earlier, -torch.inf)
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype is torch.bool else scores + mask
+            least = self.formats["mask"]
+            if least is not None and mask.dtype is not torch.bool:
+                scores = scores.masked_fill(mask <= least.min, -torch.inf)
         # Who attends to nothing gets nothing, as in torch's function.
         nothing = (scores == -torch.inf).all(-1, keepdim=True)
         probs = self.quantized("probs", scores.softmax(-1).masked_fill(nothing, 0.0))
         return F.dropout(probs, own.dropout, self.training) @ value
-
-
-def _checked(mask: Tensor) -> Tensor:
-    """A mask that says which positions to keep."""
-    if mask.dtype is not torch.bool:
-        raise MaseError.of(
-            f"attention by tables takes a mask of bool, found {mask.dtype}",
-            help="say which positions to keep: mask > threshold",
-        )
-    return mask

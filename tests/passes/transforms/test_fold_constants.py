@@ -48,6 +48,12 @@ def test_a_table_becomes_one_buffer() -> None:
     assert graph.state.entry(parameter.params["value"]).kind == "buffer"
 
 
+def test_names_that_modules_have() -> None:
+    """A node called ``to`` becomes no buffer of that name, which modules have as a method."""
+    graph = folded(lambda m, x: x * torch.arange(4).to(torch.float32))
+    assert ops(graph) == ["core.input", "core.parameter", "tensor.mul"]
+
+
 def test_several_and_twice() -> None:
     def fn(m: Fn, x: Tensor) -> Tensor:
         angle = torch.arange(4) * m.angles

@@ -125,9 +125,12 @@ class Biased(nn.Module):
         return nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=x[0, :, :6] * 0)
 
 
-def test_a_mask_of_floats_is_refused() -> None:
-    with pytest.raises(MaseError, match="needs one of bool") as caught:
-        quantized('nonlinear="table"', Biased())
+def test_a_mask_of_floats_gets_a_format() -> None:
+    assert str(op_of(quantized('nonlinear="table"', Biased()), "attention").mask) == "fixed<16,8>"
+    rule = 'nonlinear="table", rules=[{op="attention", mask="fixed<12,6>"}]'
+    assert str(op_of(quantized(rule, Biased()), "attention").mask) == "fixed<12,6>"
+    with pytest.raises(MaseError, match="for a mask of") as caught:
+        quantized('nonlinear="table", rules=[{op="attention", mask="f32"}]', Biased())
     assert "nonlinear" in str(caught.value)
 
 

@@ -15,7 +15,16 @@ from mase.ir.ops import core, exact
 from mase.runtime.integer import Interpreter
 from mase.runtime.modules import RotaryEmbedding
 from tests.runtime.onnx.running import integer_mismatches
-from tests.runtime.test_integer_transformers import DYNAMIC, Numbers, Parts, bert, llama, quantized
+from tests.runtime.test_integer_transformers import (
+    DYNAMIC,
+    AddedMask,
+    Numbers,
+    Parts,
+    Sentences,
+    bert,
+    llama,
+    quantized,
+)
 
 
 @pytest.mark.parametrize("dynamic", [None, DYNAMIC], ids=["fixed length", "any length"])
@@ -31,6 +40,25 @@ def test_llama(heads: int) -> None:
     graph, data = quantized(llama(num_key_value_heads=heads), "fuse-norms fuse-attention fold-constants")
     mase.Pipeline("legalize-casts").run(graph)
     assert integer_mismatches(graph, data.ids, data.mask, reference=False) == 0
+
+
+def test_llama_of_any_length() -> None:
+    """Causal, padded, and its angles looked up by position, at several lengths and batches in one file."""
+    passes = "fuse-norms fuse-attention tabulate{positions=40}"
+    graph, data = quantized(llama(num_key_value_heads=1), passes, dynamic=DYNAMIC)
+    mase.Pipeline("legalize-casts").run(graph)
+    for length, batch in ((12, 16), (1, 3), (40, 2)):
+        ids = data.ids.repeat(1, 4)[:batch, :length].contiguous()
+        assert integer_mismatches(graph, ids, (ids != 3).long(), reference=False) == 0
+
+
+def test_added_masks() -> None:
+    data = Sentences()
+    graph = mase.trace(AddedMask().eval(), kwargs=data.inputs, dynamic=DYNAMIC)
+    mase.Pipeline('tabulate,quantize{nonlinear="table", batches=1},legalize-casts').run(graph, data)
+    for length in (12, 5):
+        inputs = (data.ids[:, :length].contiguous(), data.mask[:, :length].contiguous())
+        assert integer_mismatches(graph, *inputs) == 0
 
 
 @pytest.mark.parametrize("rounding", ["half_even", "half_up", "floor"])

@@ -31,7 +31,7 @@ def table(op: exact.Table, site: Site) -> str:
 @to_onnx_exact.register(exact.Softmax)
 def softmax(op: exact.Softmax, site: Site) -> str:
     """``int.softmax``."""
-    x, keep = site.cast(site.input(0), I64), _keep(op, site)
+    x, keep = _scores(op, site)
     if keep is not None:
         x = site.emit("Where", keep, x, site.number(-(2**62), I64))
     axis = site.ints(op.dim)
@@ -48,15 +48,22 @@ def softmax(op: exact.Softmax, site: Site) -> str:
     return site.cast(_clipped(site, found, None, out.code_max), carrier(site.result))
 
 
-def _keep(op: exact.Softmax, site: Site) -> str | None:
-    """Which scores count, None if all do."""
-    given = site.input(1) if len(site.inputs) > 1 else None
+def _scores(op: exact.Softmax, site: Site) -> tuple[str, str | None]:
+    """The scores, and which of them count; None if all do."""
+    x, keep = site.cast(site.input(0), I64), None
+    if len(site.inputs) > 1 and site.type(1).format == BOOL:
+        keep = site.input(1)
+    elif len(site.inputs) > 1:
+        mask = site.cast(site.input(1), I64)
+        added = site.emit("Mul", mask, site.number(op.mask_factor, I64))
+        x = site.emit("Add", site.emit("Mul", x, site.number(op.score_factor, I64)), added)
+        keep = site.emit("Greater", mask, site.number(op.mask_min, I64))
     if not op.causal:
-        return given
+        return x, keep
     ones = onnx.helper.make_tensor("one", onnx.TensorProto.INT64, [1], [1])
     square = site.emit("ConstantOfShape", site.builder.shape(site.type(0).shape[-2:]), value=ones)
     earlier = site.cast(site.emit("Trilu", square, upper=0), BOOL)
-    return earlier if given is None else site.emit("And", earlier, given)
+    return x, earlier if keep is None else site.emit("And", earlier, keep)
 
 
 def _powers(op: exact.Softmax, site: Site, octaves: str) -> str:
