@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["END", "PAD", "START", "UNKNOWN", "save_bytes_bpe", "save_symbols"]
+__all__ = ["BYTES", "END", "PAD", "START", "UNKNOWN", "save_bytes_bpe", "save_symbols"]
 
 PAD, START, END, UNKNOWN = "<pad>", "<s>", "</s>", "<unk>"
 SPECIAL = (PAD, START, END, UNKNOWN)
+BYTES = len(SPECIAL) + 256
+"""The size of a vocabulary of bytes, none of them merged."""
 
 
 def save_symbols(folder: Path, symbols: Sequence[str], pattern: str) -> Path:

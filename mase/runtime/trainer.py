@@ -66,7 +66,8 @@ def fit(
         say: told what a user may like to know, such as which parameters decay.
 
     Returns:
-        The metrics of the best weights, over the whole training and validation splits.
+        The metrics of the best weights, over the whole training split (unless ``measure_train`` is off) and
+        the validation split.
 
     Raises:
         MaseError: before anything is written, if module, data, task and configuration do not go together;
@@ -114,7 +115,8 @@ def fit(
                 _load_best(module, agreed(folder.best), learner.optimization.learning_rate)
             if trained is not module:
                 learner = make_task(task, module, config, data)
-            metrics = {**_measure(learner, config, "train"), **_measure(learner, config, "val")}
+            metrics = _measure(learner, config, "train") if config.measure_train else {}
+            metrics |= _measure(learner, config, "val")
         if not config.fast_dev_run:
             folder.finish(metrics)
     return metrics

@@ -6,23 +6,18 @@ from pathlib import Path
 
 import pytest
 
-import mase
-from mase.passes import Pipeline
-from mase.passes.context import Context
-from tests.examples.packaged import lay_out, needs
-
-ROOT = Path(__file__).parents[2]
+from tests.examples.documented import follow
+from tests.examples.packaged import needs
+from tests.examples.results import row
 
 
 @pytest.mark.slow
 @needs("sentiment", "minilm")
-def test_sentiment_in_float_and_in_integers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sentiment_in_float_and_in_integers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("datasets")
-    lay_out(tmp_path / "data", "sentiment", "minilm")
-    monkeypatch.chdir(tmp_path)
-    graph = mase.load(ROOT / "examples/minilm/float.toml")
-    ctx = Context(graph, output_dir=tmp_path / "out")
-    Pipeline("train,eval,quantize,eval").run_in(ctx)
-    accuracy = ctx.metrics["test/accuracy"]
-    assert accuracy["trained"] >= 0.84
-    assert accuracy["quantized"] >= accuracy["trained"] - 0.01
+    in_float, in_integers = follow("minilm/float.toml", tmp_path, monkeypatch, capsys)
+    floating = row(in_float, "test/accuracy")[-1]
+    assert floating >= 0.84
+    assert row(in_integers, "test/accuracy")[-1] >= floating - 0.01

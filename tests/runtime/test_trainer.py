@@ -115,6 +115,11 @@ def test_a_monitored_loss_chooses_the_lowest(tmp_path: Path) -> None:
     assert metrics["val/loss"] == pytest.approx(min(losses))
 
 
+def test_the_training_split_need_not_be_measured(tmp_path: Path) -> None:
+    metrics = train(tmp_path, toy(), max_epochs=1, measure_train=False)
+    assert sorted(metrics) == ["val/accuracy", "val/loss"]
+
+
 def test_the_seed_decides_everything(tmp_path: Path) -> None:
     nets = [Noisy(), Noisy(), Noisy()]
     for number, (net, seed) in enumerate(zip(nets, (0, 0, 1), strict=True)):

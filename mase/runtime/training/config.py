@@ -70,6 +70,8 @@ class TrainConfig:
         deterministic: prefer deterministic algorithms (matters on GPUs; warns where there is none).
         threads: CPU threads; None for one where a batch is little work, else as many as torch has.
         log_every_n_steps: steps between two rows of the step loss in the logs.
+        measure_train: measure the best weights on the whole training split too, at the end; of a large one
+            that is a third of an epoch's work.
         report_to: ``"tensorboard"``, ``"wandb"`` (its package must be installed) or ``"none"``; a CSV log is
             always written.
         progress: show a progress bar; None to show it where standard error is a terminal.
@@ -119,6 +121,7 @@ class TrainConfig:
     deterministic: bool = True
     threads: int | None = None
     log_every_n_steps: int = 50
+    measure_train: bool = True
     report_to: str = "tensorboard"
     progress: bool | None = None
     resume: bool = True

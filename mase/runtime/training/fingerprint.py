@@ -18,7 +18,7 @@ __all__ = ["Fingerprint", "fingerprint"]
 Fingerprint = dict[str, str]
 """A hash for each aspect: ``config``, ``model``, ``weights``, ``data`` and ``teacher``."""
 
-_WITHOUT_EFFECT = {"progress", "resume", "report_to", "log_every_n_steps", "auto_requeue"}
+_WITHOUT_EFFECT = {"progress", "resume", "report_to", "log_every_n_steps", "auto_requeue", "measure_train"}
 
 
 def fingerprint(task: Task, batch: Any, *, identity: str = "") -> Fingerprint:
