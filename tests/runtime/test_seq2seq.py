@@ -14,10 +14,11 @@ from torchmetrics.functional.text import word_error_rate
 
 import mase
 from mase.ir import MaseError
+from mase.runtime.generation import Decoder, generation_config
 from mase.runtime.tasks import make_task
 from mase.runtime.trainer import TrainConfig, evaluate, fit
 from tests.runtime.encoder_decoders import NAMES, captured, model
-from tests.runtime.pairs import WORDS, pairs
+from tests.runtime.pairs import WORDS, pairs, write_pairs
 
 QUANTIZE = 'quantize{default={data_in="int<8>", weight="int<8,channel=0>"}}'
 
@@ -117,6 +118,30 @@ def test_a_quantized_graph_generates(tmp_path: Path) -> None:
     assert found["test/loss"] != exact["test/loss"]
     assert found["test/loss"] == pytest.approx(exact["test/loss"], rel=0.1)
     assert found["test/chrf"] == pytest.approx(exact["test/chrf"], abs=10)
+
+
+def test_a_quantized_translator_is_scored_by_what_it_writes(tmp_path: Path) -> None:
+    rows = [{"translation": {"en": word, "fr": " ".join(word.upper())}} for word in WORDS]
+    folder = write_pairs(tmp_path / "set", rows, splits=("train", "validation", "test"))
+    data = pairs(folder, task="translation", text="en", target="fr", **starting("t5"))
+    graph = captured("t5").copy()
+    mase.Pipeline(QUANTIZE).run(graph, data=data)
+    module = mase.lower(graph).eval()
+    exact, found = (evaluate(net, data, task="translation") for net in (lowered("t5"), module))
+    assert found["test/loss"] != exact["test/loss"]
+    assert found["test/loss"] == pytest.approx(exact["test/loss"], rel=0.1)
+    search = generation_config({"max_new_tokens": 12}, pad_token_id=0, eos_token_id=2)
+    texts: list[str] = []
+    for batch in data.test_dataloader():
+        source = {key: batch[key] for key in ("input_ids", "attention_mask")}
+        tokens = Decoder(module).search(
+            source, torch.zeros(len(batch["labels"]), 1, dtype=torch.int64), search
+        )
+        texts += data.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+    references = [row["translation"]["fr"] for row in rows]
+    assert found["test/bleu"] == pytest.approx(sacrebleu.corpus_bleu(texts, [references]).score)
+    assert found["test/chrf"] == pytest.approx(sacrebleu.corpus_chrf(texts, [references]).score)
+    assert found["test/chrf"] > 0
 
 
 def test_a_plain_module_is_told_that_it_cannot_generate(tmp_path: Path) -> None:
