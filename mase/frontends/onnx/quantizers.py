@@ -14,7 +14,10 @@ from mase.frontends.onnx.value import Scaled, Value
 from mase.ir.format import Rounding
 from mase.ir.formats import Fixed
 from mase.ir.formats.binary import Binary
+from mase.ir.graph import Node
 from mase.ir.ops import nn
+from mase.ir.ops.core import Input
+from mase.ir.ops.signs import never_negative
 
 __all__ = ["bipolar", "clipped_codes", "dequantize", "quant", "quantize"]
 
@@ -25,6 +28,7 @@ _ENDS = {
     torch.uint16: (0, 2**16 - 1),
     torch.int32: (-(2**31), 2**31 - 1),
 }
+_MIDDLES = (2**7, 2**15)
 _ROUNDINGS: dict[str, Rounding] = {"ROUND": "half_even", "HALF_EVEN": "half_even", "FLOOR": "floor"}
 
 
@@ -63,15 +67,30 @@ def dequantize(place: Place) -> Value:
         raise place.error("its operand is no result of QuantizeLinear")
     if not torch.equal(grid.scale.reshape(-1), scale.reshape(-1)) or not torch.equal(grid.zero_point, zero):
         raise place.error("its scale is not that of the QuantizeLinear before")
-    if grid.low < 0 and bool(grid.zero_point.any()):  # signed codes around another zero are unsigned ones
-        grid = replace(grid, low=0, high=grid.high - grid.low, zero_point=grid.zero_point - grid.low)
+    if int(grid.zero_point.reshape(-1)[0]) in _MIDDLES and grid.low >= 0:  # signed numbers, written unsigned
+        grid = _moved(grid, -int(grid.zero_point.reshape(-1)[0]))
+    elif grid.low < 0 and bool(grid.zero_point.any()):  # signed codes around another zero are unsigned ones
+        grid = _moved(grid, -grid.low)
     zero_code = int(grid.zero_point.reshape(-1)[0])
-    above = zero_code > 0 and grid.low == zero_code  # codes of what is not negative: a relu
-    format = activation_format(replace(grid, low=0) if above else grid)
+    floors = grid.low == zero_code  # what is negative becomes 0, which a relu did before
+    format = activation_format(replace(grid, low=0) if zero_code > 0 and floors else grid)
     if format is None:
         raise place.error(f"codes from {grid.low} to {grid.high} are those of no format")
-    made = replace(value, format=format, scaled=None if isinstance(format, Fixed) else grid, codes=False)
-    return place.add(nn.Relu(), made) if above else made
+    scaled = None if isinstance(format, Fixed) else grid
+    if floors and value.node is not None and not _needs_no_relu(value.node):
+        relu = place.add(nn.Relu(), replace(value, format=None, scaled=None, codes=False))
+        return replace(relu, format=format, scaled=scaled)
+    return replace(value, format=format, scaled=scaled, codes=False)
+
+
+def _needs_no_relu(node: Node) -> bool:
+    """Whether a quantizer without negative codes is not one that a relu became part of."""
+    return isinstance(node.op, Input) or never_negative(node)
+
+
+def _moved(grid: Scaled, by: int) -> Scaled:
+    """The same numbers by other codes."""
+    return replace(grid, low=grid.low + by, high=grid.high + by, zero_point=grid.zero_point + by)
 
 
 def _constant(place: Place, value: Value, scale: Tensor, zero: Tensor) -> Value:

@@ -48,6 +48,8 @@ class Export:
             output folder.
         pack: store weights of up to 4 bits as INT4 (``qdq``): the file is smaller, but runtimes without
             4-bit kernels compute such layers in float.
+        unsigned: write signed activations as unsigned codes around 128 (``qdq``), which mean the same: then
+            onnxruntime runs every sum and layer in integers; TensorRT wants them signed.
         external_data: bytes of weights beyond which they are written to ``<path>.data``; by default where
             protobuf ends, at 2 GiB.
         hls: the hardware (``hls``).
@@ -59,12 +61,14 @@ class Export:
     format: ExportFormat = "qdq"
     path: str | None = None
     pack: bool = False
+    unsigned: bool = False
     external_data: int | None = None
     hls: HlsOptions | None = None
 
     def __post_init__(self) -> None:
-        if self.pack and self.format != "qdq":
-            raise UsageError.of(f'pack is for format="qdq", not {self.format!r}')
+        for name in ("pack", "unsigned"):
+            if getattr(self, name) and self.format != "qdq":
+                raise UsageError.of(f'{name} is for format="qdq", not {self.format!r}')
         if self.hls is not None and self.format != "hls":
             raise UsageError.of(f'hls is for format="hls", not {self.format!r}')
         if self.external_data is not None and self.format == "hls":
@@ -110,7 +114,7 @@ class Export:
             return print_graph(float_version(graph), None, "float")
         if self.format == "integer":
             return print_graph(graph, None, "integer")
-        quantizers = QdqQuantizers(self.pack) if self.format == "qdq" else QonnxQuantizers()
+        quantizers = QdqQuantizers(self.pack, self.unsigned) if self.format == "qdq" else QonnxQuantizers()
         return print_graph(graph, quantizers, self.format)
 
 

@@ -50,6 +50,8 @@ class Builder:
         """What rules have made already, by whatever says that it is the same."""
         self.makers: dict[str, NodeProto] = {}
         """The node that makes each value."""
+        self.grids: dict[str, Any] = {}
+        """What quantizers know of the values that they made: the numbers that there may be."""
         self._symbols = dict(symbols)
         self._names: set[str] = set()
 
@@ -84,8 +86,9 @@ class Builder:
         for key, name in self.cache.items():
             if name == old:
                 self.cache[key] = new
-        if old in self.makers:
-            self.makers[new] = self.makers.pop(old)
+        for known in (self.makers, self.grids):
+            if old in known:
+                known[new] = known.pop(old)
 
     # -- nodes and constants ----------------------------------------------------------------
 
@@ -223,9 +226,9 @@ _SUB_BYTE: dict[int, int] = {
 def _packed(array: NDArray[Any], bits: int) -> bytes:
     """Codes of 2 or 4 bits, the first in the lowest bits of each byte."""
     per_byte = 8 // bits
-    codes = array.astype(np.int64).ravel() & (2**bits - 1)
+    codes = array.astype(np.uint8).ravel() & np.uint8(2**bits - 1)
     codes = np.pad(codes, (0, -len(codes) % per_byte)).reshape(-1, per_byte)
-    return (codes << np.arange(0, 8, bits)).sum(1).astype(np.uint8).tobytes()
+    return np.bitwise_or.reduce(codes << np.arange(0, 8, bits, dtype=np.uint8), axis=1).tobytes()
 
 
 def symbols_of(inputs: Mapping[str, Sequence[Dim]]) -> dict[str, tuple[str, int]]:

@@ -51,7 +51,7 @@ def stored_weight(site: Site, *, unsigned: bool, order: tuple[int, ...] | None =
         unsigned: whether the codes are moved to where none is negative.
         order: the order of the dimensions.
     """
-    codes = site.array("weight").astype(np.int64)
+    codes = site.array("weight")
     if order is not None:
         codes = codes.transpose(order)
     reach = max(int(codes.max(initial=0)), -int(codes.min(initial=0)) - 1)
@@ -63,8 +63,9 @@ def stored_weight(site: Site, *, unsigned: bool, order: tuple[int, ...] | None =
     dtype = np.uint8 if unsigned else np.int8
     known = ("codes", site.key("weight"), order, unsigned)
     if known not in site.builder.cache:
+        moved = codes.astype(np.int16) + np.int16(zero) if zero else codes
         site.builder.cache[known] = site.builder.constant(
-            (codes + zero).astype(dtype), site.key("weight"), element, own=True
+            moved.astype(dtype), site.key("weight"), element, own=True
         )
     name = site.builder.cache[known]
     return (name if bits == 8 else site.cast(name, _U8 if unsigned else _I8)), zero

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mase.ir import Fixed, Format, Graph, Node, TensorType
+from mase.ir import Fixed, Format, Graph, Node
 from mase.ir.formats import Integer
-from mase.ir.ops import core, nn, pool, tensor
+from mase.ir.ops import core, nn
 from mase.ir.ops.moves import keeps_values
-from mase.ir.ops.quantized import QuantizedOp, float_op
+from mase.ir.ops.quantized import QuantizedOp
+from mase.ir.ops.signs import never_negative
 from mase.runtime.lowering.quantized import may_stay_wide
 from mase.runtime.onnx.site import Sign
 
@@ -65,7 +66,7 @@ class Plan:
         """What is known of the sign of a value."""
         if self.floors(node):
             return "floor"
-        return "positive" if _positive(node) else "any"
+        return "positive" if never_negative(node) else "any"
 
     def altered(self, node: Node) -> bool:
         """Whether what is printed for a node is not the node's value."""
@@ -98,20 +99,6 @@ def plan_of(graph: Graph) -> Plan:
 
 def _moves(node: Node) -> bool:
     return keeps_values(node.op) and len(node.inputs) > 0
-
-
-_POSITIVE = nn.Relu | nn.Relu6 | nn.Sigmoid | nn.Hardsigmoid | nn.Softmax | nn.Softplus
-_KEEPS_SIGN = tensor.Add | tensor.Mul | tensor.Mean | pool.AvgPool | pool.AdaptivePool
-
-
-def _positive(node: Node) -> bool:
-    """Whether no number of a value is negative."""
-    op = float_op(node.op)
-    if isinstance(op, _POSITIVE):
-        return True
-    tensors = [n for n in node.inputs if isinstance(n.type, TensorType)]
-    keeps = isinstance(op, _KEEPS_SIGN) or keeps_values(op)
-    return keeps and bool(tensors) and all(map(_positive, tensors))
 
 
 def _static(format: Format | None) -> bool:

@@ -35,6 +35,10 @@ class _Grid:
     low: int
     high: int
 
+    def moved(self, by: int) -> _Grid:
+        """The same numbers by other codes."""
+        return _Grid(self.scale, self.zero + by, self.low + by, self.high + by)
+
     def holds(self, other: _Grid) -> bool:
         """Whether the other's numbers are all of this grid."""
         same = (self.scale, self.zero) == (other.scale, other.zero)
@@ -47,14 +51,16 @@ class QdqQuantizers:
     Args:
         pack: whether weights of up to 4 bits are stored as INT4. Files are smaller, but runtimes that have
             no kernel for them compute such layers in float.
+        unsigned: whether signed activations are written as unsigned codes around 128 (of 16 bits: 32768),
+            which mean the same numbers. Where all operands have one element type, onnxruntime runs sums and
+            layers in integers, and its kernels for CPUs prefer this one.
     """
 
     kind = "qdq"
     floors = True
 
-    def __init__(self, pack: bool = False) -> None:
-        self._pack = pack
-        self._grids: dict[str, _Grid] = {}
+    def __init__(self, pack: bool = False, unsigned: bool = False) -> None:
+        self._pack, self._unsigned = pack, unsigned
 
     # -- activations ------------------------------------------------------------------------
 
@@ -62,20 +68,26 @@ class QdqQuantizers:
         """A value through QuantizeLinear, Clip where codes are narrower, and DequantizeLinear."""
         format = _rounds_to_even(site, role, format)
         scale, zero = activation_scale(site, role, format)
-        grid = _Grid(scale.tobytes(), zero, format.code_min, format.code_max)
-        known = self._grids.get(value)
-        if known is not None and grid.holds(known):
+        grid, grids = _Grid(scale.tobytes(), zero, format.code_min, format.code_max), site.builder.grids
+        if self._unsigned and format.signed:
+            grid = grid.moved(2 ** (7 if format.width <= 8 else 15))
+        if sign == "floor":
+            grid = replace(grid, low=max(grid.low, grid.zero))
+        if value in grids and grid.holds(grids[value]):
             return value
+        before = _grid_of(site.builder, value)
         again = _is_dequantized(site.builder, value)
-        needs_clip = again or (grid.low, grid.high) not in _RANGES.values()
-        if sign == "floor" or (sign == "positive" and needs_clip):  # one element type is what kernels fuse
-            grid = replace(grid, low=max(grid.low, zero))
+        if before is not None and grid.holds(before):  # only moved: the same codes once more
+            grid, again = before, False
+        elif sign == "positive" and (again or (grid.low, grid.high) not in _RANGES.values()):
+            grid = replace(grid, low=max(grid.low, grid.zero))  # one element type is what kernels fuse
         key = ("qdq", value, grid)
         if key not in site.builder.cache:
             element = _element(site, role, grid.low, grid.high)
-            result = _print(site, value, scale, grid, element, again)
+            clips = again or (grid.low, grid.high) != _RANGES[element]
+            result = _print(site, value, scale, grid, element, clips)
             site.builder.cache[key] = result
-            self._grids[result] = grid
+            grids[result] = grid
         return site.builder.cache[key]
 
     # -- parameters -------------------------------------------------------------------------
@@ -172,12 +184,11 @@ def _element(site: Site, role: str, low: int, high: int) -> int:
     raise site.error(f"{role} has codes from {low} to {high}; QuantizeLinear has 16 bits", help=_REMEDY)
 
 
-def _print(site: Site, value: str, scale: NDArray[Any], grid: _Grid, element: int, again: bool) -> str:
+def _print(site: Site, value: str, scale: NDArray[Any], grid: _Grid, element: int, clips: bool) -> str:
     builder, dtype, codes, zero = site.builder, _NUMPY[element], (grid.low, grid.high), grid.zero
     wide = element in (TensorProto.INT16, TensorProto.UINT16)
-    narrow = codes != _RANGES[element]
     source = value
-    if narrow and wide:  # Clip of 16-bit codes is missing from runtimes; bounds lie on the grid
+    if clips and wide:  # Clip of 16-bit codes is missing from runtimes; bounds lie on the grid
         bounds = [np.float32((k - zero) * float(scale)) for k in codes]
         names = [builder.constant(b, f"{value}_{n}") for b, n in zip(bounds, ("min", "max"), strict=True)]
         source = builder.add("Clip", [value, *names], name=f"{value}/Clip", output=f"{value}_clipped")
@@ -190,7 +201,7 @@ def _print(site: Site, value: str, scale: NDArray[Any], grid: _Grid, element: in
         return builder.add(op, [of, *names], name=f"{value}/{op}", output=f"{value}_{result}")
 
     quantized = ends("QuantizeLinear", "quantized", source)
-    if (narrow or again) and not wide:
+    if clips and not wide:
         names = [builder.constant(np.array(k, dtype), f"code_{k}", own=True) for k in codes]
         quantized = builder.add("Clip", [quantized, *names], name=f"{value}/Clip", output=f"{value}_clipped")
     return ends("DequantizeLinear", "dequantized", quantized)
@@ -211,6 +222,16 @@ _MOVES = frozenset(
     }
     | {"Unsqueeze", "Tile", "Pad", "GatherElements", "GatherND"}
 )
+
+
+def _grid_of(builder: Builder, value: str) -> _Grid | None:
+    """The numbers that a value may be, if it is dequantized and perhaps moved; None if that is not known."""
+    made = builder.makers.get(value)
+    if value in builder.grids or made is None or made.op_type not in _MOVES - {"Pad"}:
+        return builder.grids.get(value)
+    sources = made.input if made.op_type == "Concat" else made.input[:1]
+    found = {_grid_of(builder, source) for source in sources}
+    return found.pop() if len(found) == 1 else None
 
 
 def _is_dequantized(builder: Builder, value: str) -> bool:

@@ -29,9 +29,6 @@ class QonnxQuantizers:
     kind = "qonnx"
     floors = False
 
-    def __init__(self) -> None:
-        self._grids: dict[str, tuple[Any, ...]] = {}
-
     def activation(self, site: Site, role: str, value: str, format: Format, sign: Sign = "any") -> str:
         """A value through Quant."""
         if isinstance(format, Binary) and not format.scaled:
@@ -43,13 +40,13 @@ class QonnxQuantizers:
             )
         scale, zero = activation_scale(site, role, format)
         kind = (str(format), scale.tobytes(), zero)
-        if self._grids.get(value) == kind:
+        if site.builder.grids.get(value) == kind:
             return value
         key = ("quant", value, kind)
         if key not in site.builder.cache:
             result = _rounded(site, value, scale, np.array(zero, np.float32), format)
             site.builder.cache[key] = result
-            self._grids[result] = kind
+            site.builder.grids[result] = kind
         return site.builder.cache[key]
 
     def weight(self, site: Site, role: str, format: Format | None, order: Sequence[int] | None) -> str | None:

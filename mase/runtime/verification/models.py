@@ -15,9 +15,9 @@ from mase.ir.dim import parse_dim, size_of
 __all__ = ["exposed", "fixed_sizes", "kind_and_values", "load", "metadata", "value_names"]
 
 
-def load(path: Path) -> ModelProto:
-    """A model with its weights."""
-    return cast(Any, onnx).load_model(str(path))
+def load(path: Path, weights: bool = True) -> ModelProto:
+    """A model; without ``weights`` those that lie in another file stay there."""
+    return cast(Any, onnx).load_model(str(path), load_external_data=weights)
 
 
 def metadata(model: ModelProto) -> dict[str, str]:
@@ -34,7 +34,7 @@ def kind_and_values(path: Path) -> tuple[str, list[str]]:
     """What kind of file it is, and the names of the values that can be looked at in it."""
     if path.is_dir():
         return "hls", []
-    model = load(path)
+    model = load(path, weights=False)
     domains = {node.domain for node in model.graph.node}
     guess = "qonnx" if any("qonnx" in d or "finn" in d for d in domains) else "qdq"
     return metadata(model).get("mase.format", guess), value_names(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 import mase
 from mase.frontends.onnx.reader import read_onnx
 from mase.ir import Graph, MaseError
+from mase.ir.ops.nn import Relu
+from mase.ir.ops.quantized import float_op
 from mase.runtime.onnx import QdqQuantizers, QonnxQuantizers, Quantizers, print_graph
 from tests.runtime.onnx.cases import FORMATS, LAYERS, POOLS, Residual, Rows, mlp, seeded
 from tests.runtime.onnx.running import quantized, ties
@@ -27,11 +30,18 @@ def outputs(graph: Graph, x: Tensor) -> Tensor:
         return mase.lower(graph).eval()(x)
 
 
-@pytest.mark.parametrize("quantizers", [QdqQuantizers, QonnxQuantizers])
+QUANTIZERS: dict[str, Callable[[], Quantizers]] = {
+    "qdq": QdqQuantizers,
+    "qdq unsigned": lambda: QdqQuantizers(unsigned=True),
+    "qonnx": QonnxQuantizers,
+}
+
+
+@pytest.mark.parametrize("quantizers", QUANTIZERS)
 @pytest.mark.parametrize("name", FORMATS)
-def test_quantized_networks_read_back(tmp_path: Path, name: str, quantizers: type[Quantizers]) -> None:
+def test_quantized_networks_read_back(tmp_path: Path, name: str, quantizers: str) -> None:
     graph = quantized(Residual(), (torch.randn(2, 1, 8, 8),), FORMATS[name])
-    found = read_back(graph, tmp_path, quantizers())
+    found = read_back(graph, tmp_path, QUANTIZERS[quantizers]())
     x = ties(50, 1, 8, 8)
     assert found.level == "quantized"
     assert torch.equal(outputs(found, x), outputs(graph, x))
@@ -42,8 +52,16 @@ def test_formats_come_back(tmp_path: Path) -> None:
     graph = quantized(mlp(), (torch.randn(2, 16),), FORMATS["4 bits"])
     found = read_back(graph, tmp_path, QdqQuantizers(pack=True))
     assert [str(n.op.formats["weight"]) for n in found.nodes if "linear" in n.op.name] == ["fixed<4,3>"] * 2
-    assert [n.op.name for n in found.nodes][1:] == [n.op.name for n in graph.nodes][1:]
+    assert [float_op(n.op).name for n in found.nodes] == [float_op(n.op).name for n in graph.nodes]
     assert set(found.state) == set(graph.state)
+
+
+@pytest.mark.parametrize("name", ["8 bits", "unsigned after relus", "signed after relus"])
+def test_relus_that_quantizers_absorbed_come_back(tmp_path: Path, name: str) -> None:
+    graph = quantized(Residual(), (torch.randn(2, 1, 8, 8),), FORMATS[name])
+    found = read_back(graph, tmp_path, QdqQuantizers())
+    relus = [sum(isinstance(float_op(n.op), Relu) for n in g.nodes) for g in (graph, found)]
+    assert relus == [3, 3]
 
 
 def test_half_up_comes_back(tmp_path: Path) -> None:

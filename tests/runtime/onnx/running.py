@@ -61,9 +61,11 @@ def quantized(net: nn.Module, inputs: tuple[torch.Tensor, ...], options: str) ->
     return graph
 
 
-def mismatches(graph: Graph, *inputs: torch.Tensor, pack: bool = False) -> tuple[int, int]:
+def mismatches(
+    graph: Graph, *inputs: torch.Tensor, pack: bool = False, unsigned: bool = False
+) -> tuple[int, int]:
     """How many outputs of a QDQ export differ from the lowered module, optimised or not, and of how many."""
-    model = checked(print_graph(graph, QdqQuantizers(pack), "qdq"))
+    model = checked(print_graph(graph, QdqQuantizers(pack, unsigned), "qdq"))
     feeds = {node.name: x.numpy() for node, x in zip(graph.inputs, inputs, strict=True)}
     with torch.no_grad():
         expected = mase.lower(graph).eval()(*inputs).numpy()

@@ -16,10 +16,11 @@ from tests.runtime.onnx.cases import FORMATS, POOLS, Of, Residual, Rows, mlp
 from tests.runtime.onnx.running import checked, mismatches, quantized, run, ties
 
 
+@pytest.mark.parametrize("unsigned", [False, True])
 @pytest.mark.parametrize("name", FORMATS)
-def test_network_is_exact(name: str) -> None:
+def test_network_is_exact(name: str, unsigned: bool) -> None:
     graph = quantized(Residual(), (torch.randn(2, 1, 8, 8),), FORMATS[name])
-    wrong, count = mismatches(graph, ties(150, 1, 8, 8))
+    wrong, count = mismatches(graph, ties(150, 1, 8, 8), unsigned=unsigned)
     assert (wrong, count) == (0, 1500)
 
 
@@ -129,6 +130,25 @@ def test_onnxruntime_runs_layers_in_integers() -> None:
     graph = quantized(Residual(), (torch.randn(2, 1, 8, 8),), FORMATS["unsigned after relus"])
     model = print_graph(graph, QdqQuantizers())
     assert fused(model)["QLinearConv"] == 3
+
+
+@pytest.mark.parametrize("name", ["8 bits", "4 bits", "narrow", "signed after relus"])
+def test_one_element_type_leaves_nothing_in_float(name: str) -> None:
+    graph = quantized(Residual(norm=False), (torch.randn(2, 1, 8, 8),), FORMATS[name])
+    ops = fused(print_graph(graph, QdqQuantizers(unsigned=True)))
+    assert (ops["QLinearConv"], ops["QLinearAdd"], ops["QGemm"], ops["QuantizeLinear"]) == (3, 1, 1, 1)
+    assert not ops.keys() & {"Conv", "FusedConv", "Add", "Gemm", "MatMul", "DequantizeLinear"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_value_is_quantized_twice_in_one_way(name: str) -> None:
+    model = print_graph(quantized(Residual(), (torch.randn(2, 1, 8, 8),), FORMATS[name]), QdqQuantizers())
+    scales = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    made = {n.output[0]: n for n in model.graph.node}
+    for node in model.graph.node:
+        before = made.get(node.input[0])
+        if node.op_type == "QuantizeLinear" and before is not None and before.op_type == "DequantizeLinear":
+            assert scales[node.input[1]] != scales[before.input[1]]
 
 
 def fused(model: onnx.ModelProto) -> Counter[str]:

@@ -20,6 +20,8 @@ EXACT = {
 }
 """What a session must be told, so that integers stay integers."""
 
+_FOLDER = "session.model_external_initializers_file_folder_path"
+
 
 @ENGINES.register("onnxruntime")
 class OnnxRuntime(Engine):
@@ -42,7 +44,8 @@ class OnnxRuntime(Engine):
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         model: Any = str(self.path)
         if names:
-            model = exposed(load(self.path), names).SerializeToString()
+            options.add_session_config_entry(_FOLDER, str(self.path.parent))
+            model = exposed(load(self.path, weights=False), names).SerializeToString()
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         wanted = [o.name for o in session.get_outputs()]
         return dict(zip(wanted, session.run(wanted, dict(feeds)), strict=True))
