@@ -39,10 +39,10 @@ def quantize(place: Place) -> Value:
     zero = place.const(2) if place.has(2) else torch.zeros(scale.shape, dtype=torch.uint8)
     if zero.dtype not in _ENDS or (scale.numel() > 1 and value.node is not None):
         raise place.error(f"codes of type {zero.dtype} with {scale.numel()} scales have no format")
-    if value.format is not None:
-        value = place.carried(value)
     low, high = _ENDS[zero.dtype]
-    return replace(value, scaled=Scaled(scale, zero.long(), low, high, place.get("axis", 1)), codes=True)
+    before = None if value.format is None else (value.format, value.scaled)
+    grid = Scaled(scale, zero.long(), low, high, place.get("axis", 1))
+    return replace(value, format=None, scaled=grid, codes=True, grid_before=before)
 
 
 @from_onnx("Clip (codes)")
@@ -62,7 +62,7 @@ def dequantize(place: Place) -> Value:
     zero = place.const(2).long() if place.has(2) else torch.zeros(scale.shape, dtype=torch.int64)
     if value.const is not None:
         return _constant(place, value, scale, zero)
-    grid = value.scaled
+    grid, before = value.scaled, value.grid_before
     if grid is None or not value.codes:
         raise place.error("its operand is no result of QuantizeLinear")
     if not torch.equal(grid.scale.reshape(-1), scale.reshape(-1)) or not torch.equal(grid.zero_point, zero):
@@ -77,10 +77,16 @@ def dequantize(place: Place) -> Value:
     if format is None:
         raise place.error(f"codes from {grid.low} to {grid.high} are those of no format")
     scaled = None if isinstance(format, Fixed) else grid
+    value = replace(value, format=None, scaled=None, codes=False, grid_before=None)
+    if before is not None and (before[0] != format or not _one_scale(before[1], scaled)):
+        value = place.carried(replace(value, format=before[0], scaled=before[1]))
     if floors and value.node is not None and not _needs_no_relu(value.node):
-        relu = place.add(nn.Relu(), replace(value, format=None, scaled=None, codes=False))
-        return replace(relu, format=format, scaled=scaled)
-    return replace(value, format=format, scaled=scaled, codes=False)
+        value = place.add(nn.Relu(), value)
+    return replace(value, format=format, scaled=scaled)
+
+
+def _one_scale(x: Scaled | None, y: Scaled | None) -> bool:
+    return x is y or (x is not None and y is not None and torch.equal(x.scale, y.scale))
 
 
 def _needs_no_relu(node: Node) -> bool:

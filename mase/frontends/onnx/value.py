@@ -24,7 +24,6 @@ class Scaled:
         low: the least code.
         high: the largest code.
         axis: the dimension of the scales.
-        format: the grid as a format, once it is known.
     """
 
     scale: Tensor
@@ -45,6 +44,7 @@ class Value:
         format: the grid that whoever takes the value puts it on.
         scaled: the scale of that grid where it is no power of two; for codes, their grid.
         codes: whether what the file has here are the codes.
+        grid_before: the format and scale that a value had before it was made codes.
     """
 
     node: Node | None = None
@@ -53,6 +53,7 @@ class Value:
     format: Format | None = None
     scaled: Scaled | None = None
     codes: bool = False
+    grid_before: tuple[Format, Scaled | None] | None = None
 
     def of(self, node: Node) -> Value:
         """The same grid for a value that only moved."""
