@@ -73,6 +73,8 @@ class QonnxQuantizers:
             if isinstance(format, Binary):
                 bits, signed = 2, True
             scale, zero = _spread(codes, codes.scale), _spread(codes, codes.zero_point.astype(np.float32))
+            if role == "bias" and codes.axis is None:  # qonnx moves biases out of convolutions, with such scales
+                scale, zero = scale.reshape(1), zero.reshape(1)
             result = _quant(site, name, scale, zero, bits, signed, narrow, "ROUND")
         site.builder.cache[known] = result
         return result
@@ -94,9 +96,9 @@ def _rounded(site: Site, value: str, scale: NDArray[Any], zero: NDArray[Any], fo
         return _quant(site, value, scale, zero, bits, signed, narrow, mode)
     if not signed and not zero.any():
         return _quant(site, value, scale, zero, bits, signed, narrow, "HALF_UP")
-    halves = _quant(
-        site, value, (scale / 2).astype(np.float32), np.float32(2) * zero, bits + 2, True, False, "FLOOR"
-    )
+    # Of 32 bits, so that FINN, which makes thresholds of narrow quantizers and has but one rounding, keeps it.
+    half = (scale / 2).astype(np.float32)
+    halves = _quant(site, value, half, np.float32(2) * zero, 32, True, False, "FLOOR")
     return _quant(site, halves, scale, zero, bits, signed, narrow, "CEIL")
 
 
