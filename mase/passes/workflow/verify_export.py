@@ -32,7 +32,8 @@ class VerifyExport:
 
     The graph's own module is run on vectors of which half lie exactly between two codes, and on samples of
     the data set. Each engine must give the very same numbers; of a float model, the same within 1e-4 of the
-    largest. What differs is shown with the first node and index; the run fails.
+    largest. What differs is shown with the first node and index, an engine that cannot run a file with what
+    it said; the run fails.
 
     Args:
         path: the file, or the folder of a project; by default every ``graph.*.onnx`` of the output folder,
@@ -48,7 +49,7 @@ class VerifyExport:
         file: where the results are written as JSON, in the output folder.
 
     Raises:
-        MaseError: if a number differs, or no engine ran.
+        MaseError: if a number differs, an engine fails, or none ran.
     """
 
     path: str | None = None
@@ -189,6 +190,9 @@ def _show(ctx: Context, checks: Mapping[str, list[Check]]) -> None:
             if check.skipped:
                 table.add_row(check.engine, check.vectors, "skipped", check.skipped, style="dim")
                 continue
+            if check.failed:
+                table.add_row(check.engine, check.vectors, "failed", check.failed, style="red")
+                continue
             numbers = f"{check.compared:,}", f"{check.wrong:,}"
             table.add_row(check.engine, check.vectors, *numbers, style=None if check.ok else "red")
         ctx.console.print(table)
@@ -202,7 +206,14 @@ def _judge(ctx: Context, checks: Mapping[str, list[Check]]) -> None:
     if not ran:
         raise MaseError.of("no engine ran", help="pip install 'mase[export]'")
     ctx.stat("outputs compared", sum(c.compared for _, c in ran))
-    bad = [(file, c) for file, c in ran if not c.ok]
+    failed = next(((file, c) for file, c in ran if c.failed), None)
+    bad = [(file, c) for file, c in ran if c.wrong]
+    if failed and not bad:
+        file, check = failed
+        raise MaseError.of(
+            f"{check.engine} cannot run {file}: {check.failed}",
+            help="engines=[...] leaves an engine out; please tell us of the file",
+        )
     if bad:
         file, worst = bad[0]
         raise MaseError.of(

@@ -73,7 +73,7 @@ class QonnxQuantizers:
             if isinstance(format, Binary):
                 bits, signed = 2, True
             scale, zero = _spread(codes, codes.scale), _spread(codes, codes.zero_point.astype(np.float32))
-            if role == "bias" and codes.axis is None:  # qonnx moves biases out of convolutions, with such scales
+            if role == "bias" and codes.axis is None:  # as qonnx moves it out of a convolution
                 scale, zero = scale.reshape(1), zero.reshape(1)
             result = _quant(site, name, scale, zero, bits, signed, narrow, "ROUND")
         site.builder.cache[known] = result
@@ -96,7 +96,7 @@ def _rounded(site: Site, value: str, scale: NDArray[Any], zero: NDArray[Any], fo
         return _quant(site, value, scale, zero, bits, signed, narrow, mode)
     if not signed and not zero.any():
         return _quant(site, value, scale, zero, bits, signed, narrow, "HALF_UP")
-    # Of 32 bits, so that FINN, which makes thresholds of narrow quantizers and has but one rounding, keeps it.
+    # Of 32 bits, so that FINN, which makes thresholds of narrow quantizers that all round half up, keeps it.
     half = (scale / 2).astype(np.float32)
     halves = _quant(site, value, half, np.float32(2) * zero, 32, True, False, "FLOOR")
     return _quant(site, halves, scale, zero, bits, signed, narrow, "CEIL")

@@ -47,6 +47,7 @@ class Check:
         wrong: how many of them differ.
         first: the first node, in the graph's order, that differs, if an output does.
         skipped: why the engine did not run.
+        failed: what it said when it ran and did not finish.
     """
 
     engine: str
@@ -55,11 +56,12 @@ class Check:
     wrong: int = 0
     first: Mismatch | None = None
     skipped: str | None = None
+    failed: str | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether nothing differs."""
-        return self.wrong == 0
+        """Whether nothing failed or differs."""
+        return self.wrong == 0 and self.failed is None
 
     def as_json(self) -> dict[str, Any]:
         """What a JSON file holds of it."""
@@ -71,7 +73,8 @@ class Check:
         }
         if self.first is not None:
             made["first"] = vars(self.first) | {"index": list(self.first.index)}
-        return made | ({"skipped": self.skipped} if self.skipped else {})
+        reasons = {"skipped": self.skipped, "failed": self.failed}
+        return made | {key: reason for key, reason in reasons.items() if reason}
 
 
 def differences(expected: NDArray[Any], found: NDArray[Any], tolerance: float = 0.0) -> NDArray[Any]:
@@ -117,7 +120,11 @@ def check_file(
         vectors: what the inputs are called.
         tolerance: as for `differences`.
     """
-    check = compare_outputs(name, vectors, expected, engine.run(feeds), tolerance)
+    try:
+        found = engine.run(feeds)
+    except Exception as error:  # noqa: BLE001 (an engine may raise anything, and the others are still to run)
+        return Check(name, vectors, failed=f"{type(error).__name__}: {error}".partition("\n")[0][:200])
+    check = compare_outputs(name, vectors, expected, found, tolerance)
     if check.ok:
         return check
     return replace(check, first=_first(engine, feeds, expected, values, tolerance))

@@ -1,6 +1,6 @@
 """``rounding = "half_up"`` is what FINN computes, whose thresholds round so whatever a file says.
 
-finn-plus pins other versions of onnx and numpy than mase, so it is in no extra: to run this, install it beside.
+finn-plus pins other versions of onnx and numpy than mase, so no extra has it: install it by hand to run this.
 """
 
 from __future__ import annotations

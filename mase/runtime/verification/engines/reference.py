@@ -24,6 +24,20 @@ class OnnxReference(Engine):
         from onnx.reference import ReferenceEvaluator
 
         model = exposed(load(self.path), names)
-        session: Any = ReferenceEvaluator(model)
+        session: Any = ReferenceEvaluator(model, new_ops=[_gather_elements()])
         wanted = [o.name for o in model.graph.output]
         return dict(zip(wanted, session.run(wanted, dict(feeds)), strict=True))
+
+
+def _gather_elements() -> Any:
+    """``GatherElements`` of any size: the reference's own ends at 64 numbers (onnx 1.23)."""
+    import numpy as np
+    from onnx.reference.op_run import OpRun
+
+    class GatherElements(OpRun):
+        op_domain = ""
+
+        def _run(self, data: NDArray[Any], indices: NDArray[Any], axis: int = 0) -> tuple[NDArray[Any]]:
+            return (np.take_along_axis(data, indices, axis),)
+
+    return GatherElements
