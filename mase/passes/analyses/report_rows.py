@@ -7,6 +7,7 @@ from math import sqrt
 
 from mase.ir.graph import Graph, Node
 from mase.ir.ops.core import Input, Parameter
+from mase.ir.ops.exact import RoundsAlike
 from mase.ir.ops.moves import is_view
 from mase.ir.ops.quantized import role_formats
 from mase.passes.analyses.cost import Cost
@@ -83,6 +84,7 @@ COLUMNS: Mapping[str, Callable[[Node], Cell]] = {
     "std": _statistic(lambda s: sqrt(s.variance)),
     "range": lambda n: _range(n.meta.get(ValueRange)),
     "seen": lambda n: _range(n.meta.get(SeenRange)),
+    "rounds alike": lambda n: str(found) if (found := n.meta.get(RoundsAlike)) else None,
     "not quantized": _not_quantized,
 }
 """How each column is read off a node."""

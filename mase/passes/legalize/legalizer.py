@@ -20,7 +20,7 @@ from mase.ir.formats import Fixed, Integer
 from mase.ir.graph import Graph, Node
 from mase.ir.op import OpError
 from mase.ir.ops import core, nn
-from mase.ir.ops.exact import Code, Constant, Dequantize, ExactOp, Quantity, Quantize
+from mase.ir.ops.exact import Code, Constant, Dequantize, ExactOp, Quantity, Quantize, RoundsAlike
 from mase.ir.ops.moves import keeps_values
 from mase.ir.ops.quantized import QuantizedOp
 from mase.ir.types import TensorType
@@ -31,6 +31,7 @@ from mase.passes.legalize.moves import Mover, is_float, is_relu
 from mase.passes.legalize.registry import legalize
 from mase.passes.legalize.requantizing import requantization
 from mase.passes.legalize.value import FIT, Scaling, Target, Value
+from mase.runtime.lowering.quantized import may_stay_wide
 
 __all__ = ["Boundary", "Legalizer"]
 
@@ -53,6 +54,7 @@ class Legalizer:
         self.constants = Constants(graph.state, self.new.state)
         self.mover = Mover(self)
         self.faults: list[Diagnostic] = []
+        self._dyadic = any(n.op.requant == "dyadic" for n in graph.nodes if isinstance(n.op, QuantizedOp))
         self._exact: dict[Node, Value] = {}
         self._cast: dict[tuple[object, ...], Value] = {}
         self._plain: dict[Node, Node] = {}
@@ -230,7 +232,7 @@ class Legalizer:
 
     def _made(self, node: Node, target: Target, user: Node, name: str) -> Value:
         if node in self._exact:
-            return self.requantized(self._exact[node], target, user, name)
+            return self.requantized(self._exact[node], target, user, name, source=node)
         if isinstance(node.op, core.Input) and is_float(node):
             return self._entering(node, target, user, name)
         if isinstance(node.op, core.Parameter):
@@ -238,23 +240,49 @@ class Legalizer:
         if isinstance(node.op, nn.Embedding):
             return rows(node, self, target)
         if isinstance(node.op, QuantizedOp) or not keeps_values(node.op) or not node.inputs:
-            return self.requantized(self.exact(node), target, user, name)
+            return self.requantized(self.exact(node), target, user, name, source=node)
         if is_relu(node.op):
             return self.cast(node.inputs[0], target.clipped(low=Fraction(0)), user, node.name)
         return self.mover.moved(node, lambda operand: self.cast(operand, target, user, name))
 
-    def requantized(self, value: Value, target: Target, user: Node, name: str) -> Value:
-        """A value as codes of a target; the value itself if it is that already."""
-        op, roles = requantization(value, target)
-        if op is None:
+    def requantized(
+        self, value: Value, target: Target, user: Node, name: str, source: Node | None = None
+    ) -> Value:
+        """A value as codes of a target; the value itself if it is that already.
+
+        Args:
+            value: the value.
+            target: the codes that are wanted.
+            user: the quantized node that wants them.
+            name: a wish for the name of a node that has to be added.
+            source: the value in the quantized graph; None for one that only ``user`` knows.
+        """
+        found = requantization(value, target)
+        if found.op is None:
             return value
-        key = (value.node, op, tuple(roles), value.scaling)
+        key = (value.node, found.op, tuple(found.roles), value.scaling)
         if key not in self._cast:
-            scaling = Scaling.of(target.scale)
-            self._cast[key] = self.emit(
-                user, op, value, scaling=scaling, zero_point=target.zero_point, roles=roles, name=name
+            scaling, zero = Scaling.of(target.scale), target.zero_point
+            made = self.emit(
+                user, found.op, value, scaling=scaling, zero_point=zero, roles=found.roles, name=name
             )
+            self._cast[key] = made
+            if found.proof is not None and self._dyadic:
+                seen = source is not None and not may_stay_wide(source)
+                self._proved(made.node, user, found.proof.of_none() if seen else found.proof)
         return self._cast[key]
+
+    def _proved(self, made: Node, user: Node, proof: RoundsAlike) -> None:
+        """Keep what is proved of a requantization, and say what is not."""
+        made.meta.set(proof)
+        self.ctx.stat("requantizations proved" if not proof.doubtful else "requantizations not proved")
+        if proof.doubtful:
+            channels = ", ".join(map(str, proof.doubtful[:8])) + ", ..." * (len(proof.doubtful) > 8)
+            self.ctx.note(
+                f"it is not proved that channels {channels} round as in the quantized graph: they meet ties, "
+                "or the caller sees their values in float32",
+                user,
+            )
 
     def _entering(self, node: Node, target: Target, user: Node, name: str) -> Value:
         """A float input, quantized; or an input that is given as codes."""

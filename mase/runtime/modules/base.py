@@ -196,9 +196,13 @@ class QuantizedModule(nn.Module, ABC):
         if exact is None:
             return self.quantized("data_out", compute(*(self._plain(role, x) for role, x in pairs)))
         with _no_autocast(first.device):
-            ready = (None if x is None else self.quantized(role, x.to(exact)) for role, x in pairs)
+            ready = (None if x is None else self._on_grid(role, x, exact) for role, x in pairs)
             result = self.quantized("data_out", compute(*ready))
         return result if self.wide else result.to(self._result or first.dtype)
+
+    def _on_grid(self, role: str, x: Tensor, exact: torch.dtype) -> Tensor:
+        """An operand in the type that holds it once it is quantized, and no sooner: a second rounding."""
+        return self.quantized(role, x if x.dtype == torch.float64 else x.to(exact)).to(exact)
 
     def _plain(self, role: str, x: Tensor | None) -> Tensor | None:
         if x is None:

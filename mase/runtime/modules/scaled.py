@@ -1,8 +1,9 @@
 """What modules of scaled integers do as integer hardware does, where ``requant = "dyadic"`` asks for it.
 
 In eval mode their numbers are codes times scales in float64: so near to the exact ones that requantizing
-them gives what a 31-bit multiplier and a shift give, unless an exact result lies within ``2**-31`` of a tie.
-Biases are whole numbers of the accumulator's scale, in training too.
+them gives what a 31-bit multiplier and a shift give. `legalize-casts` proves that, channel by channel: it
+takes a multiplier for which no accumulator lies so close to a tie that the two could round otherwise. Biases
+are whole numbers of the accumulator's scale, in training too.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def weight_scale(format: Format | None, weight: Tensor) -> Tensor | None:
     """The float64 scale of a weight, or those of its outputs along dimension 0; None if it has neither."""
     if isinstance(format, Fixed):
         return torch.tensor(format.step, dtype=torch.float64, device=weight.device)
-    if not isinstance(format, Integer) or format.asym or format.channel not in (None, 0):
+    if not isinstance(format, Integer) or format.channel not in (None, 0):
         return None
     if format.reach == "row":
         return None
