@@ -19,7 +19,7 @@ BUILTIN: dict[str, tuple[str, ...]] = {
         "remove-dropout",
         "tabulate",
     ),
-    "workflow": ("eval", "export", "load", "search", "train", "verify-export"),
+    "workflow": ("allocate", "eval", "export", "load", "search", "train", "verify-export"),
 }
 """The names of the passes in each folder; ``fold-batchnorm`` lives in ``fold_batchnorm.py``."""
 

@@ -1,6 +1,6 @@
 """Small graphs with real weights, for the tests of passes."""
 
-from torch import Tensor, no_grad, randn
+from torch import Generator, Tensor, as_tensor, no_grad, randn, stack, zeros
 from torch import nn as torch_nn
 
 from mase.ir import Graph, Node, Op, parse_type
@@ -39,6 +39,23 @@ def mlp(*, seed: int = 0) -> Graph:
     h = graph.add(nn.Dropout(p=0.5), h, name="drop", scope="drop")
     y = layer(graph, nn.Linear(), h, scope="fc2", weight=second.weight, bias=second.bias)
     graph.outputs = [y]
+    return graph
+
+
+def net() -> Graph:
+    """A network that solves toy-tiny well enough for widths to matter."""
+    generator = Generator().manual_seed(1)
+    graph = Graph("net")
+    x = graph_input(graph, "f32[N,1,2,2]")
+    x = graph.add(tensor.Flatten(), x)
+    signs = as_tensor([1.0, -1.0]).repeat(4)[:, None]
+    first = signs * (1 + 0.4 * randn(8, 4, generator=generator))
+    second = stack([-signs[:, 0], signs[:, 0]]) * (1 + 0.4 * randn(2, 8, generator=generator))
+    x = layer(graph, nn.Linear(), x, scope="fc1", weight=first, bias=zeros(8))
+    x = graph.add(nn.Relu(), x, name="relu", scope="relu")
+    x = layer(graph, nn.Linear(), x, scope="fc2", weight=second, bias=zeros(2))
+    graph.outputs = [x]
+    graph.header.data = {"source": "toy-tiny"}
     return graph
 
 

@@ -94,13 +94,22 @@ class Quantize:
 
     def run(self, graph: Graph, ctx: Context) -> None:
         """Quantize ``graph`` in place."""
+        self.apply(graph, ctx, Chooser(graph, ctx, self.calibrate, self.batches, self.split))
+
+    def apply(self, graph: Graph, ctx: Context, chooser: Chooser) -> None:
+        """Quantize ``graph`` in place by what was seen of it, or of what it is a copy of, before.
+
+        Args:
+            graph: the graph.
+            ctx: told of what becomes of it.
+            chooser: made for the graph as it was before any node was quantized.
+        """
         base, rules = self._base(), self._rules()
         _warn_of_idle_rules(rules, graph, ctx)
         constant = tables(graph)
         for node in graph.nodes:
             if float_op(node.op).quantized_roles and node.name not in constant:
                 _check_finite(node)
-        chooser = Chooser(graph, ctx, self.calibrate, self.batches, self.split)
         masks = mask_sums(graph, constant) if self.nonlinear == "table" else set[str]()
         planner = _Planner(base, rules, self.rounding, self.nonlinear, chooser, constant, masks)
         plans: list[tuple[Node, QuantizedOp]] = []

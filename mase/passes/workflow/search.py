@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from mase.ir.diagnostics import MaseError, UsageError, did_you_mean
 from mase.ir.graph import Graph
-from mase.ir.ops.quantized import QuantizedOp
 from mase.passes.analyses.calibration import Split
 from mase.passes.context import Context
 from mase.passes.registry import register_pass
 from mase.passes.transforms.quantize import Quantize
 from mase.passes.workflow.searching.objectives import Constraint, Objective, parse_constraint, resolve
-from mase.passes.workflow.searching.space import DEFAULT, Space, SpaceRule, make_space, parse_space_rule
+from mase.passes.workflow.searching.space import DEFAULT, SpaceRule, parse_space_rule
 from mase.runtime.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -148,14 +147,14 @@ class Search:
     def _job(self, graph: Graph, ctx: Context) -> Job:
         from mase.passes.workflow.searching.job import Job
         from mase.passes.workflow.searching.measure import Bench, task_metrics
-        from mase.passes.workflow.searching.trial_graph import Formats, quantizable
+        from mase.passes.workflow.searching.trial_graph import Formats, space_of
 
         task, seed = self.task or ctx.task, self._seed(ctx)
         metrics = task_metrics(ctx, task)
         wanted = self.objectives or ["accuracy" if "accuracy" in metrics else "loss", "average_bits"]
         given = [Objective(each) if isinstance(each, str) else each for each in wanted]
         objectives, constraints = resolve(given, self._constraints, metrics, self.split)
-        space, nodes = self._space(graph, ctx, quantizable(graph, self.base))
+        space, nodes = space_of(graph, ctx, self.base, self._rules, by_hand=self.space is None)
         return Job(
             graph=graph.copy(),
             space=space,
@@ -176,19 +175,6 @@ class Search:
 
     def _seed(self, ctx: Context) -> int:
         return ctx.seed if self.seed is None else self.seed
-
-    def _space(
-        self, graph: Graph, ctx: Context, roles: dict[str, tuple[str, ...]]
-    ) -> tuple[Space, list[str]]:
-        by_hand = {node.name for node in graph.find(QuantizedOp)} if self.space is None else set[str]()
-        searched = {name: each for name, each in roles.items() if name not in by_hand}
-        space = make_space(graph, self._rules, searched, lambda text, help: ctx.warn(text, help=help))
-        if not space.dimensions:
-            raise MaseError.of(
-                "there is nothing to search: no node that can be quantized has two formats to choose from",
-                help="`report` after `quantize` says of each node why; widen space or drop skip rules",
-            )
-        return space, list(roles)
 
     def _study(self, job: Job, ctx: Context) -> SharedStudy:
         from mase.passes.workflow.searching.storage import claims_of, open_storage

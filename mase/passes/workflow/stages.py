@@ -18,7 +18,7 @@ def stage_of(graph: Graph) -> str:
     if graph.level == "integer":
         return graph.level
     ran = [step.partition("{")[0] for step in graph.header.history]
-    last = next((name for name in reversed(ran) if name in ("train", "quantize", "search")), "")
+    last = next((name for name in reversed(ran) if name in ("train", "quantize", "search", "allocate")), "")
     return TRAINED if last == "train" else graph.level
 
 

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from mase.ir import Graph, MaseError, UsageError
 from mase.ir.files import read_document, save
-from mase.ir.ops import nn, tensor
+from mase.ir.ops import nn
 from mase.passes import Context, Pipeline, register_pass
 from mase.passes.transforms import choose_formats
 from mase.passes.transforms.quantize import Quantize
@@ -35,7 +35,7 @@ from mase.passes.workflow.searching.study import SharedStudy
 from mase.runtime.data import make_data
 from mase.runtime.lower import lower
 from mase.runtime.training.config import TrainConfig
-from tests.passes.graphs import graph_input, layer
+from tests.passes.graphs import graph_input, layer, net
 
 SMALL = [{"op": "nn.linear", "weight": ["fixed<2>", "fixed<8>"], "data_in": ["fixed<3>", "fixed<8>"]}]
 SAMPLERS = [
@@ -44,23 +44,6 @@ SAMPLERS = [
     *(pytest.param(n, marks=pytest.mark.slow) for n in ("nsga2", "random", "brute_force")),
 ]
 ROOT = Path(__file__).parents[3]
-
-
-def net() -> Graph:
-    """A network that solves toy-tiny well enough for widths to matter."""
-    generator = torch.Generator().manual_seed(1)
-    graph = Graph("net")
-    x = graph_input(graph, "f32[N,1,2,2]")
-    x = graph.add(tensor.Flatten(), x)
-    signs = torch.tensor([1.0, -1.0]).repeat(4)[:, None]
-    first = signs * (1 + 0.4 * torch.randn(8, 4, generator=generator))
-    second = torch.stack([-signs[:, 0], signs[:, 0]]) * (1 + 0.4 * torch.randn(2, 8, generator=generator))
-    x = layer(graph, nn.Linear(), x, scope="fc1", weight=first, bias=torch.zeros(8))
-    x = graph.add(nn.Relu(), x, name="relu", scope="relu")
-    x = layer(graph, nn.Linear(), x, scope="fc2", weight=second, bias=torch.zeros(2))
-    graph.outputs = [x]
-    graph.header.data = {"source": "toy-tiny"}
-    return graph
 
 
 def search(folder: Path | None = None, graph: Graph | None = None, **options: Any) -> Context:
@@ -164,7 +147,7 @@ def test_mistakes_in_the_space() -> None:
         Search(space=[{"op": "nn.linear"}])
     with pytest.raises(MaseError, match="did you mean 'layer'"):
         Search(space=[{"op": "nn.linear", "per": "leyer", "weight": ["fixed<4>"]}])
-    with pytest.raises(MaseError, match="nothing to search"):
+    with pytest.raises(MaseError, match="nothing to choose"):
         search(space=[{"op": "nn.linear", "weight": ["fixed<4>"]}])
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mase.ir.graph import Graph
 from mase.passes.transforms.quantize import Quantize
+from mase.passes.workflow.searching.facts import facts_of
 from mase.passes.workflow.searching.measure import Bench
 from mase.passes.workflow.searching.objectives import Constraint, Objective
 from mase.passes.workflow.searching.space import Space
@@ -99,21 +100,10 @@ class Job:
         bench, header = self.bench, self.graph.header
         how = [bench.split, bench.batches, bench.task, bench.steps, bench.measure, header.passes.get("cost")]
         train = asdict(bench.train) if bench.steps else {}
-        data = [header.data, getattr(bench.ctx.data, "name", type(bench.ctx.data).__name__)]
-        state = self.graph.state
         return {
-            "graph": digest(_lines(self.graph)),
-            "weights": digest(state[key] for key in state if state.available(key)),
-            "data": digest([json.dumps(data, default=str)]),
+            **facts_of(self.graph, bench.ctx),
             "space": digest([repr(self.space)]),
             "base": digest([json.dumps(asdict(self.base), default=str, sort_keys=True)]),
             "objectives": digest([repr(self.objectives), repr(self.constraints)]),
             "measurement": digest([json.dumps([how, train], default=str)]),
         }
-
-
-def _lines(graph: Graph) -> Iterable[str]:
-    """The graph without where it came from, which differs from machine to machine."""
-    for node in graph.nodes:
-        inputs = [source.name for source in node.inputs]
-        yield f"{node.name} {node.scope} {node.op} {inputs} {dict(node.params)} {node.type}"

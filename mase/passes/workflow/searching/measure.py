@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from mase.ir.dim import Expr
-from mase.ir.graph import Graph
+from mase.ir.dim import size_of
+from mase.ir.graph import Graph, Node
 from mase.ir.ops.quantized import quantized_op
 from mase.passes.analyses.calibration import Split
 from mase.passes.analyses.widths import param_width
@@ -25,7 +25,7 @@ from mase.runtime.training.config import TrainConfig
 if TYPE_CHECKING:
     from pytorch_lightning import LightningDataModule
 
-__all__ = ["Bench", "average_bits", "task_metrics"]
+__all__ = ["Bench", "average_bits", "task_metrics", "weight_sizes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,16 +123,25 @@ def average_bits(graph: Graph) -> float:
         >>> average_bits(graph)
         8.0
     """
+    numbers, bits = weight_sizes(graph.nodes)
+    return bits / numbers if numbers else math.nan
+
+
+def weight_sizes(nodes: Iterable[Node]) -> tuple[int, int]:
+    """How many numbers are in the weights that `average_bits` looks at, and in how many bits.
+
+    Args:
+        nodes: some nodes of a graph, or all of them.
+    """
     found: dict[str, tuple[int, int]] = {}
-    for node in graph.nodes:
+    for node in nodes:
         made = quantized_op(type(float_op(node.op)))
         if made is not None and "weight" in made.roles and "weight" in node.params:
-            key = graph.state.resolve(node.params["weight"])
-            numel = graph.state.entry(key).type.numel
-            own = (0 if isinstance(numel, Expr) else numel), param_width(node, "weight")
+            state = node.graph.state
+            key = state.resolve(node.params["weight"])
+            own = size_of(state.entry(key).type.numel, {}), param_width(node, "weight")
             found[key] = max(own, found.get(key, own))
-    total = sum(numel for numel, _ in found.values())
-    return sum(numel * width for numel, width in found.values()) / total if total else math.nan
+    return sum(numel for numel, _ in found.values()), sum(numel * width for numel, width in found.values())
 
 
 def task_metrics(ctx: Context, task: str) -> dict[str, Direction]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mase.ir.diagnostics import MaseError
 from mase.ir.format import Format
 from mase.ir.graph import Graph, Node
 from mase.ir.keyed import formats_by_role
@@ -15,9 +16,9 @@ from mase.passes.context import Context
 from mase.passes.transforms.choose_formats import Chooser
 from mase.passes.transforms.quantize import Quantize
 from mase.passes.transforms.quantize_rules import Rule, float_op, known_roles, parse_rule, spread
-from mase.passes.workflow.searching.space import Space, parsed
+from mase.passes.workflow.searching.space import Dimension, Space, SpaceRule, make_space, parsed
 
-__all__ = ["Formats", "quantizable"]
+__all__ = ["Formats", "quantizable", "space_of"]
 
 _EIGHT_BITS = {"data_in": "fixed<8>", "weight": "fixed<8>"}  # as in quantize
 
@@ -51,7 +52,26 @@ class Formats:
             chosen: a choice for each dimension of the space.
         """
         tables = [{"node": name, **formats} for name, formats in self._complete(chosen).items()]
-        replace(self._base, rules=[*(self._base.rules or []), *tables]).run(graph, ctx)
+        replace(self._base, rules=[*(self._base.rules or []), *tables]).apply(graph, ctx, self._chooser)
+
+    def apply_one(self, graph: Graph, ctx: Context, dimension: Dimension, choice: str) -> None:
+        """Quantize nothing but what one dimension decides.
+
+        Args:
+            graph: changed in place, as by `apply`.
+            ctx: where ``quantize`` tells what it did.
+            dimension: of the space.
+            choice: one of its choices.
+        """
+        tables = [{"node": name, **self._one(name, dimension.role, choice)} for name in dimension.nodes]
+        replace(self._base, default={}, rules=tables, nonlinear="float").apply(graph, ctx, self._chooser)
+
+    def _one(self, name: str, role: str, choice: str) -> dict[str, Format | None]:
+        """Formats by role of a node of which one role has a format, and those that follow it."""
+        node, asked = self._graph[name], spread({role: parsed(choice)})
+        others = {each.role for each in self._space.dimensions if name in each.nodes} - {role}
+        own = {r: None if r in others else asked.get(r) for r in _roles_of(node)}
+        return {r: self._fit(node, r, format) for r, format in own.items()}
 
     def _complete(self, chosen: Mapping[str, str]) -> dict[str, dict[str, Format | None]]:
         """Complete formats by role of every node that the space or the base quantizes."""
@@ -80,6 +100,33 @@ class Formats:
                 format = format.with_rounding(self._base.rounding)
             self._known[key] = self._chooser.complete(node, made, {role: format})[role]
         return self._known[key]
+
+
+def space_of(
+    graph: Graph, ctx: Context, base: Quantize, rules: Sequence[SpaceRule], *, by_hand: bool
+) -> tuple[Space, list[str]]:
+    """What is to be decided of a graph, and the names of the nodes that can be quantized.
+
+    Args:
+        graph: the graph; it stays as it is.
+        ctx: warned of rules that do nothing.
+        base: what its rules skip is left out.
+        rules: of the space.
+        by_hand: whether nodes that are quantized already keep their formats.
+
+    Raises:
+        MaseError: if nothing is to be decided.
+    """
+    roles = quantizable(graph, base)
+    kept = {node.name for node in graph.find(QuantizedOp)} if by_hand else set[str]()
+    open_ = {name: each for name, each in roles.items() if name not in kept}
+    space = make_space(graph, rules, open_, lambda text, help: ctx.warn(text, help=help))
+    if not space.dimensions:
+        raise MaseError.of(
+            "there is nothing to choose: no node that can be quantized has two formats to choose from",
+            help="`report` after `quantize` says of each node why; widen space or drop skip rules",
+        )
+    return space, list(roles)
 
 
 def quantizable(graph: Graph, base: Quantize) -> dict[str, tuple[str, ...]]:
