@@ -39,7 +39,7 @@ class Job:
 
     @property
     def passes(self) -> set[str]:
-        """The names of the passes; ``search.train`` too where a search trains."""
+        """The names of the passes; ``search.train`` where a search trains, ``export.hls`` for hardware."""
         return _names(self.pipeline.calls, self.document.header.passes)
 
 
@@ -177,8 +177,11 @@ def _fill(header: Header, settings: Effective, passes: set[str]) -> None:
 
 def _names(calls: Sequence[Call], options: Mapping[str, Mapping[str, Any]]) -> set[str]:
     names = {call.name for call in calls}
-    trains = "search" in names and options.get("search", {}).get("train_steps")
-    return names | ({"search.train"} if trains else set())
+    if "search" in names and options.get("search", {}).get("train_steps"):
+        names.add("search.train")
+    if "export" in names and options.get("export", {}).get("format") == "hls":
+        names.add("export.hls")
+    return names
 
 
 def _put(table: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -141,10 +141,12 @@ def _announce(console: Console, project: Project, job: Job, settings: Effective)
     from mase.cli.render import say
 
     show_settings(console, f"ch {project.action}", settings.table(job.passes, _task_defaults(job, settings)))
-    kept = [name for name in ("target", "num_targets") if settings[name] is not None]
+    emits = "export.hls" in job.passes
+    idle = ("num_targets",) if emits else ("target", "num_targets")
+    kept = " and ".join(name for name in idle if settings[name] is not None)
     if kept:
-        names = " and ".join(kept)
-        say(console, f"note: [hardware] of the result keeps {names}; this version emits no hardware", "cyan")
+        why = "a project is for one device" if emits else '[passes.export] with format = "hls" uses it'
+        say(console, f"note: [hardware] of the result keeps {kept}; {why}", "cyan")
 
 
 def _task_defaults(job: Job, settings: Effective) -> Mapping[str, Any]:

@@ -75,7 +75,8 @@ class Setting:
             (False, True)
         """
         owners = [home.removeprefix("passes.").rpartition(".")[0] for home in self._pass_homes]
-        return not owners or not passes.isdisjoint(owners)
+        kept = any(home.startswith("hardware.") for home in self.homes)
+        return kept or not owners or not passes.isdisjoint(owners)
 
     def default_value(self) -> Any:
         """The value if nobody says; None if that depends on the model or the data.
@@ -84,7 +85,7 @@ class Setting:
             >>> SETTINGS["max_epochs"].default_value()
             10
         """
-        if not self._pass_homes:
+        if not self.homes or not self.homes[0].startswith("passes."):
             return self.default
         _, owner, option = self.homes[0].split(".")
         return get_pass(owner).options[option].default
@@ -164,7 +165,10 @@ _GROUPS = {
         Setting("github_ci", bool, "", "as a CI job: no colours, progress bars or simulation", default=False),
     ],
     "hardware (kept in [hardware] of the result)": [
-        Setting("target", str, "STR", "the FPGA to emit hardware for", ("hardware.target",)),
+        Setting(
+            *("target", str, "STR", "the FPGA that the pass export writes hardware for"),
+            homes=("hardware.target", "passes.export.hls.part"),
+        ),
         Setting("num_targets", int, "NUM", "how many of them", ("hardware.num_targets",)),
     ],
     "pretrained models": [

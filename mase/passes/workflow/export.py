@@ -15,6 +15,7 @@ from mase.runtime.hls.options import HlsOptions
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from mase.runtime.hls.project import Written
     from mase.runtime.onnx.saving import Summary
 
 __all__ = ["Export"]
@@ -101,9 +102,12 @@ class Export:
 
         options = self.hls or HlsOptions()
         path = (ctx.output_dir or Path()) / (self.path or "graph.hls")
-        precision = write_project(graph, path, options)
+        written = write_project(graph, path, options)
         ctx.wrote(path, f"hls4ml project for {options.backend}")
-        ctx.console.print(f"{graph.name} as hls: {path}, {options.backend}, every number in {precision}")
+        _show_layers(ctx, graph, path, options, written)
+        for name, factor in written.reuse.items():
+            if factor != options.reuse_factor:
+                ctx.warn(f"reuse_factor of {name} is {factor}, the nearest that its shape allows")
 
     def _model(self, graph: Graph, ctx: Context) -> ModelProto:
         from mase.runtime.onnx import QdqQuantizers, QonnxQuantizers, print_graph
@@ -116,6 +120,21 @@ class Export:
             return print_graph(graph, None, "integer")
         quantizers = QdqQuantizers(self.pack, self.unsigned) if self.format == "qdq" else QonnxQuantizers()
         return print_graph(graph, quantizers, self.format)
+
+
+def _show_layers(ctx: Context, graph: Graph, path: Path, options: HlsOptions, written: Written) -> None:
+    """Print the types of each layer's numbers."""
+    from rich.table import Table
+
+    part = options.part or "the backend's own part"
+    table = Table(title=f"{graph.name} as hls: {path}, {options.backend} on {part}", title_justify="left")
+    for name in ("layer", "kind", "result", "sums", "weights"):
+        table.add_column(name)
+    for layer in written.layers:
+        table.add_row(
+            layer.name, layer.kind, *(layer.types.get(t, "") for t in ("result", "accum", "weight"))
+        )
+    ctx.console.print(table)
 
 
 def show(ctx: Context, format: str, graph: Graph, summary: Summary) -> None:

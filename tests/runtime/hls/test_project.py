@@ -1,107 +1,144 @@
-"""hls4ml projects: exact where they are written, refused with the reason where hls4ml is wrong."""
+"""hls4ml projects: what is written where hls4ml reads it, and the C++ against the model on many ties."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 import mase
 from mase.ir import Graph, MaseError
-from mase.runtime.hls.forms import check_forms
-from mase.runtime.hls.precision import precision_of
-
-FORMATS = 'quantize{default={data_in="fixed<8,4>",weight="fixed<6,4>"}}'
-
-
-class Convolutional(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.first, self.side = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
-        self.depthwise, self.pool = nn.Conv2d(4, 4, 3, stride=2, padding=1, groups=4), nn.MaxPool2d(2)
-        self.head = nn.Linear(16, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.first(x))
-        x = torch.relu(self.depthwise(x + torch.relu(self.side(x))))
-        return self.head(torch.flatten(self.pool(x), 1))
+from mase.runtime.hls.emulation import predict
+from mase.runtime.hls.options import HlsOptions
+from mase.runtime.hls.project import write_project
+from mase.runtime.verification import expected_values, vectors_for
+from tests.runtime.hls.models import MODELS, Convolutional, mlp, quantized
 
 
-def mlp() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 5))
-
-
-def quantized(net: nn.Module, x: Tensor, formats: str = FORMATS) -> Graph:
-    graph = mase.trace(net.eval(), (x,))
-    mase.Pipeline(formats).run(graph)
-    return graph
-
-
-def verified(graph: Graph, folder: Path, hls: str, samples: int) -> None:
+def written(folder: Path, graph: Graph | None = None, **options: Any) -> str:
+    """All the text of a project that is not compiled."""
     pytest.importorskip("hls4ml", reason="hls4ml is not installed")
-    passes = f"export{{format='hls',hls={{{hls}}}}},verify-export{{samples={samples},engines=['hls4ml']}}"
-    mase.Pipeline(passes).run(graph, output_dir=folder)
-    (check,) = json.loads((folder / "verify-export.json").read_text())["graph.hls"]
-    assert (check["wrong"], check["compared"] >= 2500) == (0, True)
+    graph = graph or quantized(mlp(), torch.randn(2, 16))
+    write_project(graph, folder / "p", HlsOptions(emulate=False, **options))
+    files = [p for p in (folder / "p").rglob("*") if p.suffix in (".tcl", ".yml", ".h", ".json", ".cpp", "")]
+    return "\n".join(p.read_text() for p in files if p.is_file() and "nnet_utils" not in str(p))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", ["Vitis", "Vivado", "Quartus"])
-def test_mlp_is_exact(tmp_path: Path, backend: str) -> None:
-    graph = quantized(mlp(), torch.randn(2, 16))
-    verified(graph, tmp_path, f"backend='{backend}',clock=10.0", 500)
+# ------------------------------------------------------------------------------------ what is written where
 
 
-@pytest.mark.slow
-def test_convolutions_are_exact(tmp_path: Path) -> None:
+def test_vitis_reads_the_part_the_clock_and_the_reuse_factor(tmp_path: Path) -> None:
+    options = {"part": "xc7z020clg400-1", "clock": 8.0, "reuse_factor": 4, "strategy": "resource"}
+    text = written(tmp_path, **options)
+    assert 'set part "xc7z020clg400-1"' in text
+    assert "set clock_period 8.0" in text
+    assert "static const unsigned reuse_factor = 4;" in text
+    assert "static const unsigned strategy = nnet::resource;" in text
+
+
+def test_quartus_reads_the_part_and_the_clock(tmp_path: Path) -> None:
+    text = written(tmp_path, backend="Quartus", part="Stratix10", clock=4.0)
+    assert "Stratix10" in text
+    assert "-march=Stratix10" in text or "DEVICE   := Stratix10" in text
+
+
+def test_streams_are_written(tmp_path: Path) -> None:
     graph = quantized(Convolutional(), torch.randn(2, 2, 8, 8))
-    verified(graph, tmp_path, "io_type='io_parallel'", 300)
+    text = written(tmp_path, graph, io_type="io_stream")
+    assert "hls::stream<input_t> &x" in text
+    assert "nnet::io_stream" in text
 
 
-@pytest.mark.slow
-def test_a_global_pool_is_exact(tmp_path: Path) -> None:
-    net = nn.Sequential(
-        nn.Conv2d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10)
+def test_the_types_of_each_layer_are_those_of_the_record(tmp_path: Path) -> None:
+    written(tmp_path, MODELS["formats of each layer"].graph())
+    record = json.loads((tmp_path / "p" / "mase.json").read_text())
+    defines = (tmp_path / "p" / "firmware" / "defines.h").read_text()
+    assert "typedef ap_fixed<4,3,AP_RND,AP_SAT,0>" in defines
+    for types in record["types"].values():
+        assert f"ap_{types['result'].rstrip('>')}".replace(",RND", ",AP_RND").split(",")[0] in defines
+
+
+def test_a_reuse_factor_that_no_layer_has_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("hls4ml", reason="hls4ml is not installed")
+    graph = quantized(mlp(), torch.randn(2, 16))
+    found = write_project(
+        graph, tmp_path / "p", HlsOptions(emulate=False, strategy="resource", reuse_factor=7)
     )
-    verified(quantized(net, torch.randn(2, 2, 6, 6)), tmp_path, "", 300)
-
-
-REFUSED: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
-    "rows only": (nn.Linear(4, 4), (2, 3, 4), FORMATS),
-    "table of its own": (nn.Sequential(nn.Linear(4, 4), nn.Tanh()), (2, 4), FORMATS),
-    "averages": (nn.AvgPool2d(2), (2, 3, 4, 4), FORMATS),
-    "batch norm by itself": (nn.BatchNorm1d(4), (2, 4), FORMATS),
-    "does not have": (nn.Linear(4, 4), (2, 4), FORMATS.replace("}}", '},rounding="half_up"}')),
-    "no powers of two": (
-        nn.Linear(4, 4),
-        (2, 4),
-        'quantize{default={data_in="int<8>",weight="int<8>"},scales="dynamic"}',
-    ),
-}
-
-
-@pytest.mark.parametrize("reason", REFUSED)
-def test_what_hls4ml_gets_wrong_is_refused(reason: str) -> None:
-    net, shape, formats = REFUSED[reason]
-    with pytest.raises(MaseError, match=reason):
-        check_forms(quantized(net, torch.randn(shape), formats))
-
-
-def test_precision_is_computed_from_the_weights() -> None:
-    net = nn.Linear(4, 1)
-    nn.init.constant_(net.weight, 1.0)
-    nn.init.zeros_(net.bias)
-    graph = quantized(net, torch.randn(2, 4), 'quantize{default={data_in="fixed<8,4>",weight="fixed<4,2>"}}')
-    assert (
-        precision_of(graph) == "fixed<13,7>"
-    )  # 4 * 1.0 * 8 = 32 needs 7 bits with the sign; 4 + 2 after the point
+    assert set(found.reuse.values()) != {7}
+    hls = "{emulate=false,strategy='resource',reuse_factor=7}"
+    mase.Pipeline(f"export{{format='hls',hls={hls}}}").run(graph, output_dir=tmp_path)
+    assert "nearest that its shape allows" in caplog.text
 
 
 def test_options_of_other_formats_are_refused() -> None:
     with pytest.raises(MaseError, match='hls is for format="hls"'):
         mase.Pipeline("export{format='qdq',hls={clock=3.0}}").run(quantized(mlp(), torch.randn(2, 16)))
+
+
+# ------------------------------------------------------------------------------------------- the C++ itself
+
+
+def mismatches(graph: Graph, folder: Path, samples: int = 200, **options: Any) -> tuple[int, int, int]:
+    """How many numbers differ, how many there are, and how many codes they take."""
+    pytest.importorskip("hls4ml", reason="hls4ml is not installed")
+    write_project(graph, folder / "p", HlsOptions(emulate=False, **options))
+    vectors = vectors_for(graph, samples)
+    (expected,) = expected_values(graph, vectors).outputs.values()
+    (x,) = vectors.values()
+    found = predict(folder / "p", x.numpy())
+    assert found.shape == expected.shape
+    return int((found != expected).sum()), expected.size, len(np.unique(expected))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_forms_are_exact(tmp_path: Path, name: str) -> None:
+    wrong, compared, codes = mismatches(MODELS[name].graph(), tmp_path)
+    assert (wrong, compared >= 1000, codes > 40) == (0, True, True)
+
+
+STREAMED = sorted(
+    set(MODELS) - {"padded max-pool", "formats of each layer", "functions", "input in two formats"}
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STREAMED)
+def test_streams_are_exact(tmp_path: Path, name: str) -> None:
+    wrong, compared, codes = mismatches(MODELS[name].graph(), tmp_path, io_type="io_stream")
+    assert (wrong, compared >= 1000, codes > 40) == (0, True, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+@pytest.mark.parametrize("backend", ["Vitis", "Vivado", "Quartus"])
+def test_a_residual_network_is_exact_in_every_backend(tmp_path: Path, backend: str, io_type: str) -> None:
+    graph = quantized(Convolutional(), torch.randn(2, 2, 8, 8))
+    wrong, compared, _ = mismatches(graph, tmp_path, 300, backend=backend, io_type=io_type)
+    assert (wrong, compared) == (0, 3000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["Vitis", "Vivado", "Quartus"])
+def test_shared_multipliers_are_exact(tmp_path: Path, backend: str) -> None:
+    graph = quantized(mlp(), torch.randn(2, 16))
+    options = {"backend": backend, "strategy": "resource", "reuse_factor": 8}
+    wrong, compared, _ = mismatches(graph, tmp_path, 600, **options)
+    assert (wrong, compared) == (0, 3000)
+
+
+@pytest.mark.slow
+def test_a_broken_weight_is_found(tmp_path: Path) -> None:
+    graph = quantized(mlp(), torch.randn(2, 16))
+    mase.Pipeline("export{format='hls'},verify-export{engines=['hls4ml']}").run(graph, output_dir=tmp_path)
+    (check,) = json.loads((tmp_path / "verify-export.json").read_text())["graph.hls"]
+    assert check["wrong"] == 0
+    weights = tmp_path / "graph.hls" / "firmware" / "weights" / "w2.txt"
+    first, rest = weights.read_text().split(",", 1)
+    weights.write_text(f"{float(first) + 0.0625},{rest}")
+    with pytest.raises(MaseError, match="differ"):
+        mase.Pipeline("verify-export{engines=['hls4ml']}").run(graph, output_dir=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,11 +19,13 @@ class Hls(Engine):
     """The emulation that hls4ml builds: the very code that a vendor's compiler turns into a circuit."""
 
     kinds = frozenset({"hls"})
-    packages = ("hls4ml", "qonnx")
-    extra = "hls"
+
+    @classmethod
+    def missing(cls) -> str | None:
+        return None if shutil.which("g++") else "g++ is not installed"
 
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Sequence[str] = ()) -> Arrays:
-        from mase.runtime.hls.project import RECORD, predict
+        from mase.runtime.hls.emulation import RECORD, predict
 
         record = json.loads((self.path / RECORD).read_text())
         result = predict(self.path, feeds[record["input"]])

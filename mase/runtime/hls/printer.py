@@ -1,0 +1,201 @@
+"""A quantized graph as a network of hls4ml's layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mase.ir import Fixed, Format, Graph, MaseError, Node, TensorType, TupleType
+from mase.ir.diagnostics import Diagnostic
+from mase.ir.ops import conv, core, norm, pool
+from mase.ir.ops.moves import keeps_values
+from mase.ir.ops.quantized import QuantizedOp, float_op
+from mase.runtime.hls.network import Layer, Value
+from mase.runtime.hls.numbers import Range, type_of_format
+from mase.runtime.hls.options import HlsOptions
+from mase.runtime.hls.registry import UnfitError, to_hls
+from mase.runtime.hls.runner import Runner
+from mase.runtime.hls.site import Site
+from mase.runtime.hls.weights import fixed_format
+
+__all__ = ["Network", "print_network"]
+
+_IMAGES = (conv.Conv, pool.MaxPool, pool.AvgPool, pool.AdaptivePool, norm.BatchNorm)
+_WIDE = Range(48, -(2**63), 2**63 - 1)
+"""Inputs that no single quantizer rounds: their floats with all the bits that decide a rounding."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is handed to hls4ml.
+
+    Args:
+        layers: in order; the first is the input.
+        output: the value that the model gives.
+        input_axes: the order in which the project takes the model's axes, without the batch.
+        output_shape: the model's own.
+    """
+
+    layers: list[Layer]
+    output: Value
+    input_axes: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+
+def print_network(graph: Graph, options: HlsOptions) -> Network:
+    """Print a graph node by node.
+
+    Args:
+        graph: of level ``quantized``, with one input and one output.
+        options: the hardware.
+
+    Raises:
+        MaseError: naming every node that has no exact form, with the reason.
+    """
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise MaseError.of("a project for hls4ml has one input and one output")
+    runner, layers, values = Runner(graph), dict[str, Layer](), dict[Node, Value]()
+    (source,) = graph.inputs
+    axes = _input_axes(source)
+    faults: list[Diagnostic] = []
+    for node in graph.nodes:
+        site = Site(node, values, layers, runner, options)
+        try:
+            if node is source:
+                values[node] = _input(site, axes)
+            elif _computes(node) and all(n in values for n in _tensors(node)):
+                values[node] = _printed(site)
+        except UnfitError as unfit:
+            said = f"{node.op.name}: {unfit.reason}"
+            faults.append(Diagnostic(said, node=node.name, source=node.loc, help=unfit.help))
+    output = values.get(graph.outputs[0])
+    if output is not None and output.function is not None:
+        faults.append(_open_function(output.function))
+    if faults or output is None:
+        raise MaseError(faults)
+    gone = fuse(layers, output.layer)
+    kept = [layer for layer in layers.values() if layer.name not in gone]
+    output = replace(output, layer=gone.get(output.layer, output.layer))
+    return Network(kept, output, axes, runner.shape(graph.outputs[0])[1:])
+
+
+def _computes(node: Node) -> bool:
+    """Whether a node is more than a size or a parameter."""
+    return isinstance(node.type, TensorType | TupleType) and not isinstance(node.op, core.Parameter)
+
+
+def _tensors(node: Node) -> list[Node]:
+    return [n for n in node.inputs if _computes(n)]
+
+
+def _printed(site: Site) -> Value:
+    op = site.node.op
+    rule = to_hls.find(float_op(op))
+    if rule is None:
+        raise UnfitError("hls4ml has no exact form for it", "leave it to the host")
+    value = rule(float_op(op), site)
+    out = op.data_out if isinstance(op, QuantizedOp) else None
+    return value if out is None else site.quantized(value, fixed_format(site.node, "data_out", out))
+
+
+def _open_function(node: Node) -> Diagnostic:
+    return Diagnostic(
+        f"{node.op.name}: its results are floats",
+        node=node.name,
+        source=node.loc,
+        help='give it a data_out, such as "fixed<8,7>", or leave it to the host',
+    )
+
+
+# -- the input ------------------------------------------------------------------------------
+
+
+def _input(site: Site, axes: tuple[int, ...]) -> Value:
+    """The input in the format that all its readers round it to, so that its port has no more bits."""
+    shape = site.runner.shape(site.node)[1:]
+    format = _one_format(site.node)
+    numbers = _WIDE if format is None else Range.of(format)
+    type = "fixed<64,16,RND,SAT>" if format is None else type_of_format(format)
+    sizes = tuple(shape[a] for a in axes)
+    made = site.add("Input", [], sizes, numbers, result=type, input_shape=list(sizes))
+    return Value(made.layer, sizes, made.places.transpose(np.argsort(axes)), numbers)
+
+
+def _one_format(source: Node) -> Fixed | None:
+    formats = set(_formats(source))
+    return formats.pop() if len(formats) == 1 else None
+
+
+def _formats(value: Node) -> list[Fixed | None]:
+    """The formats that a value is quantized to before anything is computed from it; None is floats."""
+    found: list[Fixed | None] = []
+    for user in value.users:
+        if isinstance(user.op, QuantizedOp):
+            for i in (i for i, n in enumerate(user.inputs) if n is value):
+                role = user.op.base.schema().operand(i)
+                format = user.op.formats.get(role)
+                found.append(None if format is None else _fixed(user, role, format))
+        elif keeps_values(user.op):
+            found += _formats(user)
+        else:
+            found.append(None)
+    return found
+
+
+def _fixed(node: Node, role: str, format: Format) -> Fixed | None:
+    try:
+        return fixed_format(node, role, format)
+    except UnfitError:
+        return None
+
+
+def _input_axes(source: Node) -> tuple[int, ...]:
+    """Channels last where windows of images or sequences are looked at, as hardware takes them."""
+    rank = source.tensor_type.rank - 1
+    plain = tuple(range(rank))
+    return (*plain[1:], 0) if rank > 1 and _meets_windows(source) else plain
+
+
+def _meets_windows(value: Node) -> bool:
+    for user in value.users:
+        op = float_op(user.op)
+        if isinstance(op, _IMAGES):
+            return True
+        same_rank = isinstance(user.type, TensorType) and user.type.rank == value.tensor_type.rank
+        if same_rank and _meets_windows(user):
+            return True
+    return False
+
+
+# -- quantizers in the layers before them ---------------------------------------------------
+
+_CASTING = ("Dense", "Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D", "Merge", "BatchNormalization")
+
+
+def fuse(layers: dict[str, Layer], output: str) -> dict[str, str]:
+    """Make quantizers the types of what the layers before them give.
+
+    Args:
+        layers: of the network.
+        output: the one whose result the model gives.
+
+    Returns:
+        the layers that are gone, each with the one that does its work.
+    """
+    users: dict[str, list[Layer]] = {}
+    for layer in layers.values():
+        for name in layer.inputs:
+            users.setdefault(name, []).append(layer)
+    gone: dict[str, str] = {}
+    for layer in layers.values():
+        followers = users.get(layer.name, [])
+        casts = layer.kind in _CASTING or layer.attributes.get("activation") == "relu"
+        if not casts or layer.name == output or len(followers) != 1:
+            continue
+        if followers[0].attributes.get("activation") == "linear":
+            layer.types["result"] = followers[0].types["result"]
+            gone[followers[0].name] = layer.name
+    for layer in layers.values():
+        layer.inputs[:] = [gone.get(name, name) for name in layer.inputs]
+    return gone
