@@ -61,7 +61,12 @@ def _statistic(read: Callable[[Statistics], float]) -> Callable[[Node], Cell]:
 
 
 def _range(found: ValueRange | SeenRange | None) -> Cell:
-    return f"{found.min} to {found.max}, {found.width} bits" if found else None
+    if found is None:
+        return None
+    text = f"{found.min} to {found.max}, {found.width} bits"
+    if isinstance(found, ValueRange) and found.held_by != "float32":
+        return f"{text} ({found.held_by or 'no float'})"
+    return text
 
 
 COLUMNS: Mapping[str, Callable[[Node], Cell]] = {

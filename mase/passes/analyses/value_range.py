@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mase.ir.annotations import register_annotation
 from mase.ir.diagnostics import MaseError, UsageError
-from mase.ir.graph import Graph
+from mase.ir.graph import Graph, Node
 from mase.ir.ops.exact import Interval
 from mase.ir.ranges import ranges_of
 from mase.passes.analyses.calibration import Split, model_inputs
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SeenRange", "ValueRange", "value_range"]
 
+_SIGNIFICANT = {"float32": 24, "float64": 53}
+
 
 @register_annotation("value_range")
 class ValueRange:
@@ -28,11 +30,24 @@ class ValueRange:
         min: the least that an element can be.
         max: the greatest.
         width: bits of the narrowest signed integer that holds both.
+
+    Example:
+        >>> ValueRange(min=-100, max=100, width=8).held_by
+        'float32'
     """
 
     min: int
     max: int
     width: int
+
+    @property
+    def held_by(self) -> str | None:
+        """The narrowest float type that holds every integer of the range; None if float64 does not.
+
+        The fake-quantized module sums in that type, or a wider one.
+        """
+        largest = max(abs(self.min), abs(self.max))
+        return next((name for name, bits in _SIGNIFICANT.items() if largest <= 2**bits), None)
 
 
 @register_annotation("seen_range")
@@ -68,6 +83,9 @@ def value_range(
     batches showed, beside the proved one, which it does not replace: the difference is what an accumulator
     would save if overflow were risked.
 
+    A value beyond 24 bits is noted: float32 does not hold it, so the fake-quantized module computes it in
+    float64, as it must to equal the integers. Beyond 53 bits no float does, and the module refuses the layer.
+
     Args:
         graph: a graph at level ``integer``.
         ctx: the context of the run.
@@ -89,10 +107,24 @@ def value_range(
             help="load the graph from its file (mase.load), not from its text alone",
         )
     for name, interval in found.intervals.items():
-        graph[name].meta.set(ValueRange(min=interval.min, max=interval.max, width=interval.width))
+        node = graph[name]
+        own = ValueRange(min=interval.min, max=interval.max, width=interval.width)
+        node.meta.set(own)
         ctx.stat("values")
+        _tell_of_wide(node, own, ctx)
     widest = max((i.width for i in found.intervals.values()), default=0)
     ctx.record("widest value", graph.level, widest)
+
+
+def _tell_of_wide(node: Node, own: ValueRange, ctx: Context) -> None:
+    """Say which values need more than the usual float to be simulated exactly."""
+    if own.held_by == "float32":
+        return
+    ctx.stat("wider than float32 holds")
+    if own.held_by is None:
+        ctx.warn(f"{own.width} bits are more than any float holds", node, help="choose narrower formats")
+    else:
+        ctx.note(f"{own.width} bits are more than float32 holds: the module computes in {own.held_by}", node)
 
 
 def _observe(graph: Graph, ctx: Context, batches: int, split: Split) -> None:
