@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mase.ir.diagnostics import MaseError
 from mase.runtime.training.config import TrainConfig
+from mase.runtime.training.strategies import splits_parameters
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -189,8 +190,8 @@ def _describe(learner: Task, say: Callable[[str], None]) -> None:
 
 
 def _lent(module: _Module, config: TrainConfig, *shared: object) -> _Module:
-    """What Lightning may work on: a copy where it leaves each process a shard of every parameter."""
-    if not config.strategy.startswith("fsdp"):
+    """What Lightning may work on: a copy where it may leave each process a part of every parameter."""
+    if not splits_parameters(config.strategy):
         return module
     return copy.deepcopy(module, {id(part): part for part in shared})
 

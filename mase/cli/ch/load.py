@@ -19,7 +19,11 @@ _BY_ENDING: dict[str, LoadType] = {
     ".toml": "mz",
 }
 _GRAPHS = ("graph.toml", "software/graph.toml")
-_BY_CONTENT: tuple[tuple[str, LoadType], ...] = (*((name, "mz") for name in _GRAPHS), ("config.json", "hf"))
+_BY_CONTENT: tuple[tuple[str, LoadType], ...] = (
+    *((name, "mz") for name in _GRAPHS),
+    ("config.json", "hf"),
+    ("weights.ckpt", "pl"),  # of strategies whose checkpoints are folders of parts
+)
 
 
 @dataclass(frozen=True)
@@ -65,21 +69,21 @@ def find_start(load: str | None, load_type: LoadType | None) -> Start | None:
     kind = load_type or _guess(path)
     if kind == "mz" and path.is_dir():
         path = next((path / name for name in _GRAPHS if (path / name).is_file()), path)
-    if path.is_dir() != (kind == "hf"):
+    if path.is_dir() != (kind == "hf") and not (kind == "pl" and _guess_by_content(path) == "pl"):
         what = "a folder without graph.toml" if kind == "mz" else "a folder" if path.is_dir() else "a file"
         raise UsageError.of(f"{load} is {what}, which --load-type {kind} does not take")
     return Start(path, kind)
 
 
 def _guess(path: Path) -> LoadType:
-    found: LoadType | None
-    if path.is_dir():
-        found = next((kind for name, kind in _BY_CONTENT if (path / name).is_file()), None)
-    else:
-        found = _BY_ENDING.get(path.suffix)
+    found = _guess_by_content(path) if path.is_dir() else _BY_ENDING.get(path.suffix)
     if found is None:
         raise UsageError.of(f"{path} does not tell what it is", help="say --load-type pl, pt, mz or hf")
     return found
+
+
+def _guess_by_content(folder: Path) -> LoadType | None:
+    return next((kind for name, kind in _BY_CONTENT if (folder / name).is_file()), None)
 
 
 def _beside(path: Path) -> str | None:

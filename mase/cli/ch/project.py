@@ -64,8 +64,8 @@ class Project:
 
     def writes(self, path: Path) -> bool:
         """Whether the action may replace this file."""
-        own = {self.output.parent.resolve(), (self.output.parent / "training_ckpts").resolve()}
-        return path.resolve().parent in own
+        own, file = self.output.parent.resolve(), path.resolve()
+        return file.parent == own or own / "training_ckpts" in file.parents
 
     def begin(self, key: str) -> None:
         """Make the folders, and note that a command is under way."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mase.ir.diagnostics import MaseError
 from mase.ir.graph import Graph
@@ -31,6 +31,7 @@ def evaluate_graph(
     devices: int | str | list[int] = "auto",
     num_nodes: int = 1,
     strategy: str = "auto",
+    strategy_options: dict[str, Any] | None = None,
 ) -> None:
     """Measure the graph in evaluation mode, with the metrics of its task.
 
@@ -47,6 +48,7 @@ def evaluate_graph(
         devices: how many devices, or which.
         num_nodes: machines that measure together.
         strategy: as for ``train``.
+        strategy_options: its arguments.
     """
     from mase.runtime.trainer import evaluate, load_checkpoint
 
@@ -64,6 +66,7 @@ def evaluate_graph(
         devices=devices,
         num_nodes=num_nodes,
         strategy=strategy,
+        strategy_options=strategy_options,
     )
     record_metrics(ctx, evaluate(module, ctx.data, split, task or ctx.task, config), stage_of(graph))
 

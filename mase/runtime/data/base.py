@@ -128,10 +128,10 @@ class DataModule(pl.LightningDataModule, ABC):
         return self._loader(self.splits.train, sampler=order, generator=generator)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.splits.val, sampler=Share(self.splits.val))
+        return self._loader(self.splits.val, sampler=Share(self.splits.val, self.batch_size))
 
     def test_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.splits.test, sampler=Share(self.splits.test))
+        return self._loader(self.splits.test, sampler=Share(self.splits.test, self.batch_size))
 
     # A run that resumes starts at a later epoch, and workers fetch before Lightning tells the sampler so.
 

@@ -52,15 +52,20 @@ class Shuffle(DistributedSampler[Any]):
 class Share(DistributedSampler[Any]):
     """The samples that this process measures: every so many-th, and none twice to make the shares equal.
 
+    All processes take the same number of batches, for a model whose parts lie in several of them runs in all
+    or in none. Whose share ends a batch before the others' gets a *spare* one of one sample, which must not
+    count.
+
     Args:
         samples: what to share; of a single process, all of them.
+        batch_size: samples in a batch.
 
     Example:
-        >>> list(Share(range(3)))
-        [0, 1, 2]
+        >>> list(Share(range(3), 2)), Share(range(3), 2).is_spare(1)
+        ([0, 1, 2], False)
     """
 
-    def __init__(self, samples: Any) -> None:
+    def __init__(self, samples: Any, batch_size: int) -> None:
         joined = distributed.is_available() and distributed.is_initialized()
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             samples,
@@ -68,12 +73,27 @@ class Share(DistributedSampler[Any]):
             rank=distributed.get_rank() if joined else 0,
             shuffle=False,
         )
+        self._batch_size = batch_size
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._own())
+        yield from self._own()
+        yield from [0] * self._spare
 
     def __len__(self) -> int:
-        return len(self._own())
+        return len(self._own()) + self._spare
+
+    def is_spare(self, batch: int) -> bool:
+        """Whether the batch of this number is there for company alone."""
+        return self._spare > 0 and batch == len(self._own()) // self._batch_size
+
+    @property
+    def _spare(self) -> int:
+        """How many samples the spare batch has: the first process has the most, and one more at most."""
+        own = len(self._own())
+        return int(own % self._batch_size == 0 and own < len(self._of(0)))
 
     def _own(self) -> range:
-        return range(self.rank, len(cast(Any, self).dataset), self.num_replicas)
+        return self._of(self.rank)
+
+    def _of(self, rank: int) -> range:
+        return range(rank, len(cast(Any, self).dataset), self.num_replicas)

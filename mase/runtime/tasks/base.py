@@ -15,6 +15,8 @@ from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from mase.ir.diagnostics import MaseError, did_you_mean
+from mase.runtime.data.shuffle import Share
+from mase.runtime.distributed import align_buffers
 from mase.runtime.tasks.inputs import arguments_of
 from mase.runtime.tasks.meter import Meter
 from mase.runtime.training.config import TrainConfig
@@ -188,10 +190,10 @@ class Task(pl.LightningModule, ABC):
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self._count("val", self.evaluation_step(batch))
+        self._measure("val", batch, batch_idx, self.trainer.val_dataloaders)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        self._count(self.evaluated, self.evaluation_step(batch))
+        self._measure(self.evaluated, batch, batch_idx, self.trainer.test_dataloaders)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # The keys of a float graph and of the quantized one made from it are the same.
@@ -206,7 +208,8 @@ class Task(pl.LightningModule, ABC):
         self._course.end_epoch(float(self.trainer.callback_metrics[self.monitored[0]]))
 
     def on_validation_start(self) -> None:
-        self._share_buffers(False)  # shares may differ by a batch, and who has one more would wait for ever
+        align_buffers(self.model)  # what is measured is what the checkpoint will hold
+        self._share_buffers(False)  # not again with each batch
 
     def on_validation_end(self) -> None:
         self._share_buffers(True)
@@ -221,6 +224,18 @@ class Task(pl.LightningModule, ABC):
 
     def on_test_epoch_end(self) -> None:
         self._report(self.evaluated)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        wrapped: Any = self.trainer.strategy.model
+        if hasattr(wrapped, "clip_grad_norm_") and gradient_clip_val and gradient_clip_algorithm != "value":
+            wrapped.clip_grad_norm_(gradient_clip_val)  # of fsdp: the norm of all the parts together
+            return
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         steps: float = self.trainer.estimated_stepping_batches
@@ -267,6 +282,12 @@ class Task(pl.LightningModule, ABC):
             options=how.scheduler_options,
             higher_is_better=self.monitored[1],
         )
+
+    def _measure(self, split: Split, batch: Any, number: int, loader: Any) -> None:
+        step = self.evaluation_step(batch)
+        sampler = getattr(loader, "sampler", None)
+        if not (isinstance(sampler, Share) and sampler.is_spare(number)):
+            self._count(split, step)
 
     def _count(self, split: Split, step: Step) -> None:
         self._meters[split].update(step.loss, step.prediction, step.target, size=step.weight)

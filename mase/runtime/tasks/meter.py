@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from mase.runtime.distributed import among, gathered
+
 __all__ = ["MeanLoss", "Meter"]
 
 
@@ -90,12 +92,31 @@ class Meter(nn.Module):
     def drain(self) -> dict[str, Tensor]:
         """The values over all batches since the last time; starts anew.
 
-        A metric that saw nothing, because no batch had a prediction, is left out.
+        A metric that saw nothing in any process, because no batch had a prediction, is left out.
         """
-        metrics = {"loss": self.loss, **self._metrics()}
-        values = {name: metric.compute() for name, metric in metrics.items() if metric.update_called}
+        metrics: dict[str, Any] = {"loss": self.loss, **self._metrics()}
+        seen = gathered({name: bool(metric.update_called) for name, metric in metrics.items()})
+        values: dict[str, Tensor] = {}
+        for name, metric in metrics.items():
+            ranks = [rank for rank, saw in enumerate(seen) if saw[name]]
+            if ranks:
+                values[name] = metric.compute() if len(ranks) == len(seen) else self._of_some(metric, ranks)
         self.reset()
         return values
+
+    def _of_some(self, metric: Metric, ranks: list[int]) -> Tensor:
+        """The value where some processes saw nothing: they would not know what to send the others."""
+
+        def compute(group: Any) -> Tensor:
+            parts = [part for part in metric.modules() if isinstance(part, Metric)]
+            for part in parts:
+                part.process_group = group
+            value = cast(Any, metric).compute().cpu()
+            for part in parts:
+                part.process_group = None
+            return value
+
+        return among(ranks, compute).to(self.loss.total.device)
 
     def reset(self) -> None:
         """Forgets every batch."""

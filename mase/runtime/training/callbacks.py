@@ -1,19 +1,15 @@
-"""What happens around epochs: checkpoints, early stopping, seeding."""
+"""What happens around epochs and steps: seeding, and an end by steps."""
 
 from __future__ import annotations
 
-import math
-import shutil
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, Checkpoint
+from pytorch_lightning.callbacks import Callback
 
-from mase.runtime.training.run_folder import RunFolder
 from mase.runtime.training.session import seed_everything
 
-__all__ = ["KeepBestAndLast", "SeedEachEpoch", "StopAtStep"]
+__all__ = ["SeedEachEpoch", "StopAtStep"]
 
 
 class SeedEachEpoch(Callback):
@@ -56,74 +52,3 @@ class StopAtStep(Callback):
     def _stop_if_done(self, trainer: pl.Trainer) -> None:
         if 0 <= self.max_steps <= trainer.global_step:
             trainer.should_stop = True
-
-
-class KeepBestAndLast(Checkpoint):
-    """Once an epoch: ``last.ckpt``, ``best.ckpt`` if it was the best, and the end if none gets better.
-
-    Of epochs with an equal metric, one with a lower validation loss is better. A metric that is not a
-    number is never the best.
-
-    Args:
-        folder: where to write.
-        monitor: the metric that decides.
-        higher_is_better: whether more of it is better.
-        patience: epochs to wait for a better one before stopping; None to wait for ever.
-    """
-
-    def __init__(
-        self, folder: RunFolder, *, monitor: str, higher_is_better: bool, patience: int | None
-    ) -> None:
-        self.folder = folder
-        self.monitor = monitor
-        self.sign = 1.0 if higher_is_better else -1.0
-        self.patience = patience
-        self.best: list[float] = [-math.inf, -math.inf]
-        self.waited = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "waited": self.waited}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.waited = state_dict["best"], state_dict["waited"]
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._stop_if_hopeless(trainer)  # the run may have been cut off after its last epoch
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if cast(Any, trainer).fast_dev_run:
-            return
-        score = [self.sign * self._metric(trainer, self.monitor), -self._metric(trainer, "val/loss")]
-        better = not math.isnan(score[0]) and score > self.best
-        self.best, self.waited = (score, 0) if better else (self.best, self.waited + 1)
-        self._save(trainer, better)
-        self._stop_if_hopeless(trainer)
-
-    def _save(self, trainer: pl.Trainer, better: bool) -> None:
-        partial = self.folder.path / "partial.ckpt"
-        trainer.save_checkpoint(partial)
-        if trainer.is_global_zero:
-            # The best first: a kill between the two makes the resumed run repeat the epoch, and no harm done.
-            if better:
-                _link(partial, self.folder.best)
-            partial.replace(self.folder.last)
-        trainer.strategy.barrier()
-
-    def _stop_if_hopeless(self, trainer: pl.Trainer) -> None:
-        if self.patience is not None and self.waited >= self.patience:
-            trainer.should_stop = True
-
-    @staticmethod
-    def _metric(trainer: pl.Trainer, name: str) -> float:
-        return float(trainer.callback_metrics[name])
-
-
-def _link(source: Path, target: Path) -> None:
-    """Makes ``target`` the same file as ``source``, atomically; a copy where links are not possible."""
-    partial = target.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    try:
-        partial.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, partial)
-    partial.replace(target)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mase.ir.diagnostics import MaseError
 
-__all__ = ["PREFIX", "Kind", "load_checkpoint", "read_checkpoint", "read_state_dict"]
+__all__ = ["PREFIX", "WEIGHTS", "Kind", "load_checkpoint", "read_checkpoint", "read_state_dict"]
 
 _log = logging.getLogger(__name__)
 
@@ -23,11 +23,16 @@ PREFIX = "model."
 """What a checkpoint puts before each key of the module: the module is the task's submodule ``model``."""
 
 
+WEIGHTS = "weights.ckpt"
+"""Where the weights as a whole lie in a checkpoint that is a folder of parts."""
+
+
 def read_checkpoint(path: Path | str) -> dict[str, Any]:
     """The module's state in a checkpoint, by the module's own keys.
 
     Args:
-        path: a file that Lightning wrote; its ``state_dict`` has the prefix ``model.`` on every key.
+        path: a file that Lightning wrote; its ``state_dict`` has the prefix ``model.`` on every key. Or a
+            folder that a strategy such as deepspeed made in a run of mase.
 
     Raises:
         MaseError: if there is no such file, it is not a checkpoint, or a key lacks the prefix.
@@ -61,6 +66,13 @@ def read_state_dict(path: Path | str) -> dict[str, Any]:
 
 
 def _content(path: Path | str) -> dict[str, Any]:
+    if (folder := Path(path)).is_dir():
+        path = folder / WEIGHTS
+        if not path.is_file():
+            raise MaseError.of(
+                f"checkpoint {str(folder)!r} is a folder without {WEIGHTS}, so no run of mase wrote it",
+                help="make one file of it, with zero_to_fp32.py of deepspeed or torch.distributed.checkpoint",
+            )
     try:
         content: Any = _torch(path)
         return {**content, "state_dict": cast("dict[str, Any]", content["state_dict"])}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mase.ir.diagnostics import MaseError, did_you_mean
-from mase.runtime.training.strategies import check_strategy
+from mase.runtime.training.strategies import check_strategy, is_deepspeed
 
 __all__ = ["PRECISIONS", "TrainConfig"]
 
@@ -65,8 +65,11 @@ class TrainConfig:
         accelerator: ``"auto"``, ``"cpu"``, ``"gpu"`` or another that Lightning knows.
         devices: how many devices, or which.
         num_nodes: machines that train together.
-        strategy: how several devices share the work: ``"auto"``, ``"ddp"``, ``"fsdp"`` or another of
-            `STRATEGIES`; deepspeed and those that copy the running process are refused.
+        strategy: how several devices share the work: ``"auto"``, ``"ddp"``, ``"fsdp"``,
+            ``"deepspeed_stage_2"`` or another of `STRATEGIES`; those that copy the running process are
+            refused.
+        strategy_options: its arguments, such as ``{state_dict_type = "sharded"}`` for ``fsdp`` or
+            ``{config = "ds.json"}`` for ``deepspeed``.
         deterministic: prefer deterministic algorithms (matters on GPUs; warns where there is none).
         threads: CPU threads; None for one where a batch is little work, else as many as torch has.
         log_every_n_steps: steps between two rows of the step loss in the logs.
@@ -118,6 +121,7 @@ class TrainConfig:
     devices: int | str | list[int] = "auto"
     num_nodes: int = 1
     strategy: str = "auto"
+    strategy_options: dict[str, Any] | None = None
     deterministic: bool = True
     threads: int | None = None
     log_every_n_steps: int = 50
@@ -129,7 +133,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _one_of("precision", self.precision, PRECISIONS)
-        check_strategy(self.strategy)
+        check_strategy(self.strategy, self.strategy_options)
+        by_value = is_deepspeed(self.strategy) and self.gradient_clip_by == "value"
+        _require(not by_value, "deepspeed clips gradients by their norm alone", 'gradient_clip_by = "norm"')
         _one_of("report_to", self.report_to, ("tensorboard", "wandb", "none"))
         endless = self.max_epochs == -1 and self.max_steps == -1
         _require(not endless, "neither max_epochs nor max_steps is limited", "set one of them")

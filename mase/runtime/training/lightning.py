@@ -9,17 +9,23 @@ from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.accelerators import CUDAAccelerator
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.strategies import DeepSpeedStrategy
 
 from mase.ir.diagnostics import MaseError
 from mase.runtime.tasks.base import Task
-from mase.runtime.training.callbacks import KeepBestAndLast, SeedEachEpoch, StopAtStep
+from mase.runtime.training.best_and_last import KeepBestAndLast
+from mase.runtime.training.callbacks import SeedEachEpoch, StopAtStep
 from mase.runtime.training.config import TrainConfig
 from mase.runtime.training.requeue import Requeue, cluster_plugins
 from mase.runtime.training.run_folder import RunFolder
+from mase.runtime.training.strategies import make_strategy
 
 __all__ = ["evaluator", "fitter"]
+
+_REFUSALS = (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError)
 
 
 def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder) -> pl.Trainer:
@@ -89,11 +95,11 @@ def _trainer(config: TrainConfig, callbacks: list[Callback], **options: Any) -> 
         console = {"stderr": True, "force_terminal": True}  # standard output stays pipeable
         callbacks = [*callbacks, RichProgressBar(leave=False, console_kwargs=console)]
     try:
-        return pl.Trainer(
+        trainer = pl.Trainer(
             accelerator=config.accelerator,
             devices=config.devices,
             num_nodes=config.num_nodes,
-            strategy=config.strategy,
+            strategy=make_strategy(config.strategy, config.strategy_options),
             precision=config.precision,  # pyright: ignore[reportArgumentType]  # checked by TrainConfig
             fast_dev_run=config.fast_dev_run,
             deterministic="warn" if config.deterministic else False,
@@ -104,8 +110,17 @@ def _trainer(config: TrainConfig, callbacks: list[Callback], **options: Any) -> 
             inference_mode=False,
             **options,
         )
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        _check_accelerator(trainer)
+    except _REFUSALS as error:
         raise MaseError.of(
             f"Lightning cannot train so here: {error}",
             help="check accelerator, devices, strategy and precision",
         ) from error
+    return trainer
+
+
+def _check_accelerator(trainer: pl.Trainer) -> None:
+    """Lightning (2.6) sees this only when the run has started."""
+    if type(trainer.strategy) is DeepSpeedStrategy and not isinstance(trainer.accelerator, CUDAAccelerator):
+        found = type(trainer.accelerator).__name__
+        raise MisconfigurationException(f"deepspeed needs GPUs with CUDA, and this is a {found}")

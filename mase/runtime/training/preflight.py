@@ -82,10 +82,11 @@ class SplitData(pl.LightningDataModule):
         samples: Any = getattr(loader, "dataset", None)  # anything that can be iterated is a loader
         if not joined() or not hasattr(samples, "__len__"):
             return loader
+        size: int = loader.batch_size or 1  # None where the loader has its own way to make batches
         return DataLoader(
             samples,
-            batch_size=loader.batch_size,
-            sampler=Share(samples),
+            batch_size=size,
+            sampler=Share(samples, size),
             num_workers=loader.num_workers,
             collate_fn=loader.collate_fn,
         )

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from mase.ir.processes import is_leader
 from mase.runtime.training.fingerprint import Fingerprint
+from mase.runtime.training.places import exists, mend, remove
 
 __all__ = ["RunFolder"]
 
@@ -23,8 +24,8 @@ class RunFolder:
     """``training_ckpts/`` of an output folder: ``best.ckpt``, ``last.ckpt`` and ``run.json``.
 
     ``run.json`` holds the fingerprint of the run that the checkpoints belong to, its settings and, once it
-    is over, its metrics. Every file is replaced atomically, so a kill at any moment leaves a folder to
-    continue from.
+    is over, its metrics. A checkpoint is a file, or a folder where the strategy makes it one. Each is
+    replaced so that a kill at any moment leaves a folder to continue from.
 
     Args:
         path: the folder.
@@ -42,6 +43,11 @@ class RunFolder:
         """The checkpoint of the last complete epoch."""
         return self.path / "last.ckpt"
 
+    @property
+    def partial(self) -> Path:
+        """Where a checkpoint is written before it takes its place."""
+        return self.path / "partial.ckpt"
+
     def begin(self, fingerprint: Fingerprint, settings: Mapping[str, object], *, resume: bool) -> Path | None:
         """Gets ready for a run.
 
@@ -57,8 +63,9 @@ class RunFolder:
         Returns:
             The checkpoint to continue from, or None to start afresh.
         """
+        self._mend()
         previous = self._read()
-        unfinished = "metrics" not in previous and self.last.exists()
+        unfinished = "metrics" not in previous and exists(self.last)
         differing = [
             key for key in fingerprint if previous.get("fingerprint", {}).get(key) != fingerprint[key]
         ]
@@ -84,6 +91,12 @@ class RunFolder:
     def finish(self, metrics: dict[str, float]) -> None:
         """Notes that the run is over, and what it reached."""
         self._write({**self._read(), "metrics": metrics})
+
+    def _mend(self) -> None:
+        if is_leader():
+            remove(self.partial)
+            for checkpoint in (self.best, self.last):
+                mend(checkpoint)
 
     def _set_aside(self) -> str:
         """Renames both checkpoints to the same free number; returns their new names.
