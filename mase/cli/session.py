@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mase.cli.arguments import Arguments
 from mase.cli.defines import Define, apply_defines, parse_define
+from mase.cli.rescue import rescued
 from mase.ir import text, verify
 from mase.ir.codec import from_plain
 from mase.ir.diagnostics import Location, MaseError, UsageError
@@ -53,8 +54,9 @@ def run(args: Arguments) -> None:
         _check(pipeline, document, defines)
     if args.check:
         _check_only(document)
-    else:
-        execute(args, pipeline, document, output)
+        return
+    with rescued(output if any(call.name == "train" for call in pipeline.calls) else None) as cut_off:
+        execute(args, pipeline, document, output, cut_off=cut_off)
 
 
 def execute(
@@ -65,6 +67,7 @@ def execute(
     *,
     folder: Path | None = None,
     instruments: Sequence[Instrument] = (),
+    cut_off: bool = False,
 ) -> Context:
     """Run passes on a document, show what they say, and write the result.
 
@@ -75,6 +78,7 @@ def execute(
         output: the file of the resulting graph; None if none is kept.
         folder: where passes write; that of ``output`` if absent.
         instruments: who watches, beside those that the command line asks for.
+        cut_off: whether the same ran before and did not end.
 
     Returns:
         The context of the run, with what was measured.
@@ -89,7 +93,8 @@ def execute(
     folder = folder or (output.parent if output else None)
     watch = Watch(args, pipeline, folder, console)
     base = Path(document.file).parent
-    ctx = Context(graph_of(document), seed=args.seed, output_dir=folder, base_dir=base, console=console)
+    graph = graph_of(document)
+    ctx = Context(graph, seed=args.seed, output_dir=folder, base_dir=base, console=console, cut_off=cut_off)
     try:
         pipeline.run_in(ctx, [*instruments, *watch.instruments])
         if output:

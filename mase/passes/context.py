@@ -32,6 +32,7 @@ class Context:
         output_dir: the folder for files that passes write; None when the run keeps none.
         base_dir: the folder that relative file names in the graph's ``[model]`` start from.
         console: where passes print tables; standard error if absent.
+        cut_off: whether this command ran before and was cut off before it kept its result.
 
     Example:
         >>> ctx = Context(Graph(), seed=3)
@@ -50,8 +51,10 @@ class Context:
         output_dir: Path | None = None,
         base_dir: Path | None = None,
         console: Console | None = None,
+        cut_off: bool = False,
     ) -> None:
         self.graph = graph
+        self.cut_off = cut_off
         self.seed = seed
         self.output_dir = output_dir
         self.base_dir = base_dir

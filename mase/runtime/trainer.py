@@ -45,6 +45,7 @@ def fit(
     *,
     teacher: nn.Module | None = None,
     identity: str = "",
+    cut_off: bool = False,
     say: Callable[[str], None] = _log.info,
 ) -> Metrics:
     """Trains a module in place, up to its best epoch.
@@ -64,6 +65,7 @@ def fit(
         teacher: what to distill from, as ``config`` says; it needs the inputs and outputs of the module.
         identity: what else makes this run what it is, where the printed module and its initial weights do
             not tell: the text of the graph that it was lowered from.
+        cut_off: whether to continue a run even if it is over, because its result was never kept.
         say: told what a user may like to know, such as which parameters decay.
 
     Returns:
@@ -108,7 +110,9 @@ def fit(
         checkpoint = None
         if not config.fast_dev_run:
             print_ = fingerprint.fingerprint(learner, batch, identity=identity)
-            checkpoint = folder.begin(print_, learner.settings, resume=config.resume)
+            checkpoint = folder.begin(
+                print_, learner.settings, resume=config.resume, cut_off=cut_off, say=say
+            )
         with session.threads(config.threads, work=work):
             trained.train()
             trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True)

@@ -14,8 +14,9 @@ from mase.cli.ch.config import Config, read_config
 from mase.cli.ch.effective import Effective
 from mase.cli.ch.project import Project, command_key, find_project, project_stem
 from mase.cli.ch.recipe import Job, check_job, make_job
+from mase.cli.rescue import CUT_OFF
 from mase.ir.diagnostics import Severity
-from mase.ir.processes import is_leader
+from mase.ir.processes import is_leader, told
 from mase.passes import load_file
 
 if TYPE_CHECKING:
@@ -49,21 +50,28 @@ def run(args: Arguments) -> None:
     check_job(job, settings)
     key = _key(job)
     project = _project(args.action, job, settings, key)
-    if not is_leader():
-        _execute(args, job, project, settings)
-        return
+    with told(CUT_OFF, lambda: "yes" if project.was_cut_off(key) else "no", otherwise="no") as answer:
+        cut_off = answer == "yes"
+        if is_leader():
+            _introduce(console, project, job, settings, cut_off=cut_off)
+            project.begin(key)
+        _execute(args, job, project, settings, cut_off=cut_off)
+    if is_leader():
+        project.finish()
+        print(project.folder)
+
+
+def _introduce(console: Console, project: Project, job: Job, settings: Effective, *, cut_off: bool) -> None:
+    from mase.cli.render import say
+
     if settings["debug"] or settings["log_level"] in ("debug", "info"):
         _announce(console, project, job, settings)
     _warn(console, job, settings)
-    if project.was_cut_off(key):
-        _take_up(project, console)
-    project.begin(key)
-    _execute(args, job, project, settings)
-    project.finish()
-    print(project.folder)
+    if cut_off:
+        say(console, f"this command was cut off in {project.folder}; going on there", "bold")
 
 
-def _execute(args: Arguments, job: Job, project: Project, settings: Effective) -> None:
+def _execute(args: Arguments, job: Job, project: Project, settings: Effective, *, cut_off: bool) -> None:
     from mase.cli.ch.results import write_changes, write_metrics
     from mase.cli.render import say
     from mase.cli.session import execute
@@ -77,6 +85,7 @@ def _execute(args: Arguments, job: Job, project: Project, settings: Effective) -
         project.output,
         folder=project.workplace,
         instruments=[changes],
+        cut_off=cut_off,
     )
     shown = len(ctx.artifacts)
     if ctx.metrics:
@@ -126,14 +135,6 @@ def _project(action: Action, job: Job, settings: Effective, key: str) -> Project
         key=key,
         reads=job.start.file if job.start else None,
     )
-
-
-def _take_up(project: Project, console: Console) -> None:
-    from mase.cli.render import say
-    from mase.passes.workflow.train import reopen
-
-    say(console, f"this command was cut off in {project.folder}; going on there", "bold")
-    reopen(project.workplace)
 
 
 def _announce(console: Console, project: Project, job: Job, settings: Effective) -> None:

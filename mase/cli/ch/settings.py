@@ -152,7 +152,7 @@ _GROUPS = {
         Setting("nodes", int, "NUM", "machines that train together", _both("num_nodes")),
         Setting("accelerator", str, "TYPE", "auto, cpu, gpu or another of Lightning's", _both("accelerator")),
         Setting(
-            *("strategy", str, "TYPE", "auto, ddp, fsdp or another of Lightning's; not deepspeed"),
+            *("strategy", str, "TYPE", "auto, ddp, fsdp, deepspeed or another of Lightning's"),
             homes=_both("strategy"),
         ),
         Setting(

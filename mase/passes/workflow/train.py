@@ -21,7 +21,7 @@ from mase.runtime.training.config import TrainConfig
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Train", "reopen"]
+__all__ = ["Train"]
 
 
 @register_pass("train", requires=("float", "quantized"), needs_data=True, changes_numbers=True)
@@ -29,8 +29,9 @@ class Train(TrainConfig):
     """Train the graph and keep the weights of the best epoch.
 
     A quantized graph trains with straight-through gradients (quantization-aware training). A run that
-    was cut off goes on from its last complete epoch when the same command starts again. Checkpoints
-    and logs go beside the output file.
+    was cut off goes on from its last complete epoch when the same command starts again, and one that
+    was complete when a later pass was cut off is not repeated. Checkpoints and logs go beside the output
+    file.
 
     Args:
         task: what is learned; by default what the data set says.
@@ -61,21 +62,11 @@ class Train(TrainConfig):
                 *(module, ctx.data, config, folder, task),
                 teacher=teacher,
                 identity=dumps(graph),
+                cut_off=ctx.cut_off,
                 say=ctx.note,
             )
         write_back(module, graph)
         record_metrics(ctx, metrics, TRAINED)
-
-
-def reopen(output_dir: Path) -> None:
-    """Let the next run in a folder continue one that is over, for its result was never kept.
-
-    Args:
-        output_dir: the folder whose ``training_ckpts`` hold that run.
-    """
-    from mase.runtime.training.run_folder import RunFolder
-
-    RunFolder(output_dir / "training_ckpts").reopen()
 
 
 def _baseline(graph: Graph, ctx: Context, task: str, config: TrainConfig) -> None:

@@ -21,7 +21,7 @@ from mase.runtime.tasks.inputs import arguments_of
 from mase.runtime.tasks.meter import Meter
 from mase.runtime.training.config import TrainConfig
 from mase.runtime.training.distillation import Distillation, soft_loss
-from mase.runtime.training.groups import Group, parameter_groups
+from mase.runtime.training.groups import Group, parameter_groups, parameter_kinds
 from mase.runtime.training.optimization import resolve
 from mase.runtime.training.optimizers import make_optimizer
 from mase.runtime.training.schedulers import Course, make_course
@@ -105,6 +105,7 @@ class Task(pl.LightningModule, ABC):
         self.config = config
         self.optimization = resolve(config, self.defaults)
         self.data = data
+        self._kinds = parameter_kinds(model)  # now, for a strategy may split each parameter
         self.distillation: Distillation | None = None
         self.evaluated: Split = "test"
         self._course: Course
@@ -259,6 +260,7 @@ class Task(pl.LightningModule, ABC):
             weight_decay=self.optimization.weight_decay,
             no_decay=self.optimization.no_decay,
             scale_rate=self.config.scale_rate,
+            kinds=self._kinds,
         )
 
     def make_optimizer(self, total_steps: float) -> tuple[Optimizer, Course]:

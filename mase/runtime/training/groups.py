@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -11,7 +11,7 @@ from torch import nn
 from mase.ir.diagnostics import MaseError, did_you_mean
 from mase.runtime.modules.base import QuantizedModule
 
-__all__ = ["KINDS", "Group", "parameter_groups"]
+__all__ = ["KINDS", "Group", "parameter_groups", "parameter_kinds"]
 
 KINDS = ("bias", "norm", "embedding")
 """The kinds of parameters that `no_decay` knows by a word."""
@@ -40,7 +40,12 @@ class Group:
 
 
 def parameter_groups(
-    model: nn.Module, *, weight_decay: float, no_decay: Iterable[str], scale_rate: float = 1.0
+    model: nn.Module,
+    *,
+    weight_decay: float,
+    no_decay: Iterable[str],
+    scale_rate: float = 1.0,
+    kinds: Mapping[str, str] | None = None,
 ) -> list[Group]:
     """The trainable parameters of a model, grouped; no group is empty, no two are alike.
 
@@ -49,6 +54,7 @@ def parameter_groups(
         weight_decay: of the weights.
         no_decay: kinds (`KINDS`) and patterns of names of what does not decay.
         scale_rate: factor of the learning rate for learned scales, which never decay.
+        kinds: the kind of each parameter, from when the model was whole; by default as it is now.
 
     Raises:
         MaseError: if a pattern is of no parameter.
@@ -66,7 +72,7 @@ def parameter_groups(
     if not weight_decay:  # then they are alike
         exempt = weights
         scales = weights if scale_rate == 1.0 else scales
-    kinds = _kinds(model)
+    kinds = parameter_kinds(model) if kinds is None else kinds
     _check(patterns, kinds)
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -81,8 +87,16 @@ def parameter_groups(
     return [group for group in groups if group.parameters]
 
 
-def _kinds(model: nn.Module) -> dict[str, str]:
-    """The kind of each parameter by its name; a weight is of none."""
+def parameter_kinds(model: nn.Module) -> dict[str, str]:
+    """The kind of each parameter by its name, one of `KINDS`, ``"scale"``, or empty for a weight.
+
+    Args:
+        model: whole: where a strategy has split it, every parameter is a vector.
+
+    Example:
+        >>> parameter_kinds(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))
+        {'0.weight': '', '0.bias': 'bias', '1.weight': 'norm', '1.bias': 'bias'}
+    """
     roles = {
         f"{role}_scale"
         for part in model.modules()
@@ -106,7 +120,7 @@ def _kinds(model: nn.Module) -> dict[str, str]:
     return found
 
 
-def _check(patterns: list[str], kinds: dict[str, str]) -> None:
+def _check(patterns: list[str], kinds: Mapping[str, str]) -> None:
     for pattern in patterns:
         if pattern not in KINDS and not any(fnmatchcase(name, pattern) for name in kinds):
             raise MaseError.of(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from mase.ir.processes import is_leader
 from mase.runtime.training.fingerprint import Fingerprint
-from mase.runtime.training.places import exists, mend, remove
+from mase.runtime.training.places import exists, link, mend, remove
 
 __all__ = ["RunFolder"]
 
@@ -48,45 +48,48 @@ class RunFolder:
         """Where a checkpoint is written before it takes its place."""
         return self.path / "partial.ckpt"
 
-    def begin(self, fingerprint: Fingerprint, settings: Mapping[str, object], *, resume: bool) -> Path | None:
+    def begin(
+        self,
+        fingerprint: Fingerprint,
+        settings: Mapping[str, object],
+        *,
+        resume: bool,
+        cut_off: bool = False,
+        say: Callable[[str], None] = _log.info,
+    ) -> Path | None:
         """Gets ready for a run.
 
         A run that was cut off is continued if it is the same in every aspect. Else what lies here is
-        renamed to ``best-1.ckpt``, ``last-1.ckpt`` (the next free number), so that no checkpoint of another
-        run is ever taken for one of this run.
+        renamed to ``best-1.ckpt``, ``last-1.ckpt``, ``run-1.json`` (the next free number), so that no
+        checkpoint of another run is ever taken for one of this run.
 
         Args:
             fingerprint: of the run that is about to start.
             settings: what it runs with, for who reads ``run.json``.
             resume: whether to continue at all.
+            cut_off: whether the command was cut off before it kept the results of its runs: then those that
+                are over are continued, too, at their end, and so are those that a later one has set aside.
+            say: told what is continued.
 
         Returns:
             The checkpoint to continue from, or None to start afresh.
         """
         self._mend()
+        if resume and cut_off and (number := self._set_aside_before(fingerprint)):
+            self._bring_back(number)
         previous = self._read()
-        unfinished = "metrics" not in previous and exists(self.last)
-        differing = [
-            key for key in fingerprint if previous.get("fingerprint", {}).get(key) != fingerprint[key]
-        ]
+        unfinished = (cut_off or "metrics" not in previous) and exists(self.last)
+        differing = _differing(previous, fingerprint)
         if resume and unfinished and not differing:
-            _log.info("continuing the run that was cut off in %s", self.path)
+            over = "metrics" in previous
+            say(f"this training was {'complete' if over else 'cut off'} in {self.path}; going on there")
             return self.last
         kept = self._set_aside()
-        if unfinished and kept:
+        if unfinished and kept and not cut_off:
             why = f"another {', '.join(differing)}" if differing else "resume is off"
             _log.warning("the unfinished run in %s is not continued (%s); kept as %s", self.path, why, kept)
         self._write({"fingerprint": fingerprint, "settings": dict(settings)})
         return None
-
-    def reopen(self) -> None:
-        """Makes a run that is over one that is still to be finished: `begin` then continues it at its end.
-
-        For who was cut off after the run but before keeping its result.
-        """
-        content = self._read()
-        if content.pop("metrics", None) is not None:
-            self._write(content)
 
     def finish(self, metrics: dict[str, float]) -> None:
         """Notes that the run is over, and what it reached."""
@@ -99,7 +102,7 @@ class RunFolder:
                 mend(checkpoint)
 
     def _set_aside(self) -> str:
-        """Renames both checkpoints to the same free number; returns their new names.
+        """Renames the run to the next free number; returns the new names of its checkpoints.
 
         Processes that help need not wait for it: without ``last.ckpt``, and with that of a run that is over
         or another, they decide the same.
@@ -108,18 +111,53 @@ class RunFolder:
             return ""
         self.path.mkdir(parents=True, exist_ok=True)
         number = 1
-        while any((self.path / f"{name}-{number}.ckpt").exists() for name in ("best", "last")):
+        while any(place.exists() for place in self._places(number)):
             number += 1
-        renamed: list[str] = []
-        for file in (self.last, self.best):
-            if file.exists():
-                renamed.append(f"{file.stem}-{number}.ckpt")
-                file.rename(self.path / renamed[-1])
+        moves = list(zip(self._places(), self._places(number), strict=True))
+        if not (self.last.exists() or self.best.exists()):
+            return ""  # a record alone is of a run that left nothing
+        renamed = [new.name for old, new in moves if old.exists() and new.suffix == ".ckpt"]
+        for old, new in moves:
+            if old.exists():
+                old.rename(new)
         return ", ".join(renamed)
 
-    def _read(self) -> dict[str, Any]:
+    def _set_aside_before(self, fingerprint: Fingerprint) -> int:
+        """The number of the latest run of this fingerprint that was set aside; 0 if there is none."""
+        numbers = [int(path.stem.rpartition("-")[2]) for path in self.path.glob("run-*.json")]
+        for number in sorted(numbers, reverse=True):
+            last, _, record = self._places(number)
+            if last.exists() and not _differing(self._read(record), fingerprint):
+                return number
+        return 0
+
+    def _bring_back(self, number: int) -> None:
+        """Makes a run that was set aside the current one.
+
+        Its old places go last, so that processes that help find it in either, and so does who comes after a
+        kill.
+        """
+        if not is_leader():
+            return
+        self._set_aside()
+        places = self._places(number)
+        for old, current in zip(places, self._places(), strict=True):
+            if old.exists():
+                link(old, current)
+        for old in reversed(places):
+            remove(old)
+
+    def _places(self, number: int | None = None) -> tuple[Path, Path, Path]:
+        """Where the last and the best checkpoint and the record lie, or lay before they got a number."""
+        own = (self.last, self.best, self.path / "run.json")
+        if number is None:
+            return own
+        last, best, record = (path.with_stem(f"{path.stem}-{number}") for path in own)
+        return last, best, record
+
+    def _read(self, record: Path | None = None) -> dict[str, Any]:
         try:
-            return cast("dict[str, Any]", json.loads((self.path / "run.json").read_text()))
+            return cast("dict[str, Any]", json.loads((record or self.path / "run.json").read_text()))
         except (FileNotFoundError, ValueError):  # none yet, or not ours
             return {}
 
@@ -129,3 +167,8 @@ class RunFolder:
         partial = self.path / "run.json.partial"
         partial.write_text(json.dumps(content, indent=2) + "\n")
         os.replace(partial, self.path / "run.json")  # noqa: PTH105  # atomic, and said so
+
+
+def _differing(record: Mapping[str, Any], fingerprint: Fingerprint) -> list[str]:
+    """The aspects in which another run was recorded."""
+    return [key for key in fingerprint if record.get("fingerprint", {}).get(key) != fingerprint[key]]

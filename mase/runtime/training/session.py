@@ -28,6 +28,10 @@ _CHATTER = (
     ".*does not have a deterministic implementation.*",  # asked for where there is one
     ".*It is recommended to use .*sync_dist=True.*",  # the metrics are of all processes already
     ".*using `DistributedSampler` with the dataloaders.*",  # ours repeats no sample
+    ".*DeepSpeed handles gradient clipping internally.*",  # by the norm, as it is told
+    ".*We cannot determine which one is the default.*",  # between torch's own parts, as the next ones
+    ".*_get_pg_default_device.*",
+    ".*Please use DTensor instead.*",
     ".*lr_scheduler.step.*before.*optimizer.step.*",  # a skipped step of 16-mixed
 )
 

@@ -22,7 +22,9 @@ def whole_state(trainer: pl.Trainer) -> dict[str, Any]:
     """
     if isinstance(trainer.strategy, DeepSpeedStrategy):
         return _of_deepspeed(trainer.lightning_module)
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    # torch (2.13) frees what it is about to give, where it "offloads" from a CPU to a CPU.
+    offload = trainer.strategy.root_device.type != "cpu"
+    options = StateDictOptions(full_state_dict=True, cpu_offload=offload)
     return get_model_state_dict(cast(Any, trainer.strategy.model), options=options)
 
 
