@@ -28,7 +28,7 @@ class TabularClassification(Classifier):
     def metrics(self) -> Mapping[str, Metric]:
         metrics: dict[str, Metric] = {
             "accuracy": MulticlassAccuracy(self.num_classes, average="micro", validate_args=False),
-            "auroc": MulticlassAUROC(self.num_classes, validate_args=False),
+            "auroc": MeanArea(self.num_classes, validate_args=False),
         }
         if self.num_classes > 2:
             for label, name in enumerate(self._names()):
@@ -40,6 +40,26 @@ class TabularClassification(Classifier):
         labels = [str(label) for label in range(self.num_classes)]
         given = [re.sub(r"\W+", "_", str(name)) for name in getattr(self.data, "classes", ())]
         return given if len(set(given)) == self.num_classes else labels
+
+
+class MeanArea(MulticlassAUROC):
+    """The mean over the classes of the areas under the ROC curves.
+
+    torchmetrics (1.9) takes the logits of a batch for probabilities where all of them happen to lie between 0
+    and 1, so that the area would depend on which samples are in a batch.
+
+    Example:
+        >>> import torch
+        >>> area = MeanArea(3)
+        >>> for logits in torch.eye(3), 9 * torch.eye(3):
+        ...     area.update(logits, torch.tensor([0, 1, 2]))
+        >>> area.compute()
+        tensor(1.)
+    """
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Takes logits of shape (samples, classes) and labels in."""
+        super().update(preds.softmax(1), target)
 
 
 class OneAgainstAll(BinaryAUROC):

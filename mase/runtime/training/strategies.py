@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mase.ir.diagnostics import MaseError, did_you_mean
 
@@ -99,8 +99,9 @@ def make_strategy(name: str, options: Mapping[str, Any] | None) -> Strategy | st
         return name
     from pytorch_lightning.strategies import StrategyRegistry
 
-    entry: dict[str, Any] = StrategyRegistry[name]
-    made, options = entry["strategy"], dict(options or {})
+    entry: Any = cast(Any, StrategyRegistry)[name]
+    made: Any = entry["strategy"]
+    options = dict(options or {})
     known = _arguments(made) if options else []
     for option in options:
         if option not in known:

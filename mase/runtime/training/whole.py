@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -30,10 +31,9 @@ def whole_state(trainer: pl.Trainer) -> dict[str, Any]:
 
 def _of_deepspeed(task: pl.LightningModule) -> dict[str, Any]:
     """One parameter after the other, for all together may not fit into one device."""
-    from deepspeed.zero import GatheredParameters  # pyright: ignore[reportMissingImports]
-
+    zero: Any = import_module("deepspeed.zero")  # there, if the strategy is
     whole: dict[str, Any] = {}
-    for key, value in cast("dict[str, Any]", task.state_dict(keep_vars=True)).items():
-        with cast(Any, GatheredParameters)([value]):  # leaves alone what is no part
+    for key, value in task.state_dict(keep_vars=True).items():
+        with zero.GatheredParameters([value]):  # leaves alone what is no part
             whole[key] = value.detach().cpu().clone() if isinstance(value, Tensor) else value
     return whole

@@ -54,6 +54,19 @@ def together(parts: list[tuple[Tensor, Tensor]]) -> tuple[np.ndarray[Any, Any], 
     return tuple(torch.cat(each).numpy() for each in zip(*parts, strict=True))  # type: ignore[return-value]
 
 
+def test_areas_do_not_depend_on_how_samples_are_batched() -> None:
+    """Logits that happen to look like probabilities are logits all the same."""
+    logits = torch.rand(60, 3, generator=GENERATOR)
+    logits[30:] *= 8
+    labels = torch.arange(60) % 3
+    area = metrics.roc_auc_score(labels.numpy(), logits.softmax(1).numpy(), multi_class="ovr")
+    for size in (5, 30, 60):
+        found = measured(
+            task("tabular", num_classes=3), *zip(logits.split(size), labels.split(size), strict=True)
+        )
+        assert found["auroc"] == pytest.approx(area, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", ["classification", "cls", "image-classification"])
 def test_classification(name: str) -> None:
     parts = batches(300, 10)
