@@ -45,6 +45,8 @@ def reservation(node: Node, constant: set[str]) -> str | None:
         return "it computes a table from constants and integers"
     if isinstance(float_op(node.op), tensor.Mean) and _is_square(node.inputs[0]):
         return "it is a mean of squares, whose range is that of the operand squared"
+    if isinstance(float_op(node.op), tensor.Div):
+        return "it is a division, and its divisor may round to zero"
     return None
 
 

@@ -42,7 +42,7 @@ class Quantize:
     exactly. Later rules refine earlier ones, role by role. A format without a fraction (``fixed<8>``)
     takes it from `profile`'s statistics, or from batches of the data set if there are none, and so do the
     scales of activations in ``int<8>``. Nodes left in float say why in ``report``: among them, unless a
-    rule names them, tables computed from constants (angles, masks) and means of squares.
+    rule names them, tables computed from constants (angles, masks), means of squares, and divisions.
 
     Args:
         default: the formats by role for every op that can be quantized; 8 bits if absent. ``f32``

@@ -164,6 +164,25 @@ def test_tables_and_means_of_squares_stay_in_float_unless_named() -> None:
     assert sorted(names(named).values()) == ["add_integer", "mean_integer", *["mul_integer"] * 3]
 
 
+class Shares(nn.Module):
+    """Linear attention's weights: of many small numbers, each its share of the sum."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / (x.sum(-1, keepdim=True) + 1e-6)
+
+
+def test_divisions_stay_in_float_unless_named() -> None:
+    x = torch.tensor([[1e-4, 2e-4], [50.0, 70.0]])  # the first sum is nothing beside the second
+    graph = mase.trace(Shares(), (x,))
+    default = 'default={data_in="fixed<8,0>", weight="fixed<8,4>"}'
+    made, _ = run(default, graph)
+    [reason] = [n.meta[NotQuantized].reason for n in made.nodes if n.op.name == "tensor.div"]
+    assert reason == "it is a division, and its divisor may round to zero"
+    assert mase.lower(made)(x).isfinite().all()
+    named, _ = run(f'{default} rules=[{{op="div", data_in="fixed<8,4>", other="fixed<32,16>"}}]', graph)
+    assert "div_integer" in names(named).values()
+
+
 # -- scales ----------------------------------------------------------------------------------
 
 INT8 = 'default={data_in="int<8>", weight="int<8,channel=0>"}'
