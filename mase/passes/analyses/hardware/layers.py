@@ -16,6 +16,7 @@ from mase.ir.formats import Fixed
 from mase.ir.graph import Node
 from mase.ir.op import Op
 from mase.ir.ops import conv, nn, norm, pool, tensor
+from mase.ir.ops.moves import is_view
 from mase.ir.ops.quantized import QuantizedOp
 from mase.ir.types import TensorType
 from mase.passes.analyses.hardware.fabric import Circuit, dsp_slices, luts
@@ -133,15 +134,22 @@ def _requantizers(node: Node, sizes: Mapping[str, int], device: Device) -> Resou
     """One requantizer for each channel that comes in a cycle, for operands that are not so narrow already."""
     assert isinstance(node.op, QuantizedOp)
     found = Resources()
-    for i, operand in enumerate(node.inputs):
-        if not isinstance(operand.op, QuantizedOp) or operand.op.data_out is not None:
+    for i, source in enumerate(map(_producer, node.inputs)):
+        if not isinstance(source.op, QuantizedOp) or source.op.data_out is not None:
             continue
         format = node.op.formats[node.op.schema().operand(i)]
         circuit: Circuit = "shift" if isinstance(format, Fixed) else "dyadic"
-        channels, _ = _elements(operand, sizes)
+        channels, _ = _elements(source, sizes)
         lanes = math.ceil(channels / device.reuse_factor)
-        found += Resources(lut=_whole(lanes * luts(circuit, _accumulator(operand), operand_width(node, i))))
+        found += Resources(lut=_whole(lanes * luts(circuit, _accumulator(source), operand_width(node, i))))
     return found
+
+
+def _producer(node: Node) -> Node:
+    """What computes a value that may have been seen differently since: flattened, transposed."""
+    while is_view(node.op) and node.inputs:
+        node = node.inputs[0]
+    return node
 
 
 def _accumulator(node: Node) -> int:
