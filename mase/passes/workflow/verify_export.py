@@ -31,8 +31,8 @@ class VerifyExport:
     """Compare exported files with the graph, in every engine that is installed.
 
     The graph's own module is run on vectors of which half lie exactly between two codes, and on samples of
-    the data set. Each engine must give the very same numbers; of a float model, the same within 1e-4 of the
-    largest. What differs is shown with the first node and index, an engine that cannot run a file with what
+    the data set. Each engine must give the very same numbers, also inside of the model where it can show them;
+    of a float model, the same within 1e-4 of the largest. What differs is shown with the first node and index, an engine that cannot run a file with what
     it said; the run fails.
 
     Args:
@@ -207,7 +207,7 @@ def _judge(ctx: Context, checks: Mapping[str, list[Check]]) -> None:
         raise MaseError.of("no engine ran", help="pip install 'mase[export]'")
     ctx.stat("outputs compared", sum(c.compared for _, c in ran))
     failed = next(((file, c) for file, c in ran if c.failed), None)
-    bad = [(file, c) for file, c in ran if c.wrong]
+    bad = [(file, c) for file, c in ran if c.wrong or c.first]
     if failed and not bad:
         file, check = failed
         raise MaseError.of(
@@ -215,7 +215,7 @@ def _judge(ctx: Context, checks: Mapping[str, list[Check]]) -> None:
             help="engines=[...] leaves an engine out; please tell us of the file",
         )
     if bad:
-        file, worst = bad[0]
+        file, worst = max(bad, key=lambda fc: fc[1].wrong)
         raise MaseError.of(
             f"{file} does not compute what the graph computes: {worst.wrong} of {worst.compared} outputs "
             f"differ in {worst.engine}; the first node that differs is {worst.first}",

@@ -45,7 +45,8 @@ class Check:
         vectors: what it was fed.
         compared: how many numbers of outputs were compared.
         wrong: how many of them differ.
-        first: the first node, in the graph's order, that differs, if an output does.
+        first: the first node, in the graph's order, that differs: where an output does, and where an engine
+            shows its values inside, if one of them does although no output does.
         skipped: why the engine did not run.
         failed: what it said when it ran and did not finish.
     """
@@ -61,7 +62,7 @@ class Check:
     @property
     def ok(self) -> bool:
         """Whether nothing failed or differs."""
-        return self.wrong == 0 and self.failed is None
+        return not self.wrong and self.first is None and self.failed is None
 
     def as_json(self) -> dict[str, Any]:
         """What a JSON file holds of it."""
@@ -111,6 +112,9 @@ def check_file(
 ) -> Check:
     """Run an engine and compare its outputs; if they differ, find the first node that does.
 
+    Where nothing may differ and an engine can show all values at once, they are compared too: a weight that is
+    broken need not reach an output.
+
     Args:
         engine: the engine, with its file.
         name: what it is called.
@@ -120,14 +124,17 @@ def check_file(
         vectors: what the inputs are called.
         tolerance: as for `differences`.
     """
+    inside = [name for name in expected.values if name in set(values)]
+    shown = inside if engine.together and tolerance == 0 else []
     try:
-        found = engine.run(feeds)
+        found = engine.run(feeds, shown)
     except Exception as error:  # noqa: BLE001 (an engine may raise anything, and the others are still to run)
         return Check(name, vectors, failed=f"{type(error).__name__}: {error}".partition("\n")[0][:200])
     check = compare_outputs(name, vectors, expected, found, tolerance)
-    if check.ok:
-        return check
-    return replace(check, first=_first(engine, feeds, expected, values, tolerance))
+    first = _among(shown, expected.values, found, tolerance)
+    if check.wrong and first is None:
+        first = _first(engine, feeds, expected, inside, tolerance)
+    return replace(check, first=first)
 
 
 def compare_outputs(
@@ -154,22 +161,21 @@ def _first(
     engine: Engine,
     feeds: Mapping[str, NDArray[Any]],
     expected: Expected,
-    values: Sequence[str],
+    inside: Sequence[str],
     tolerance: float,
 ) -> Mismatch | None:
     """The first node that differs. What an optimiser fuses is looked at one value at a time."""
-    inside = [name for name in expected.values if name in set(values)]
     groups = [inside] if engine.together else [[name] for name in inside]
     for names in groups:
-        found = engine.run(feeds, names)
-        for name in names:
-            if name in found and (at := _where(name, expected.values, found, tolerance)) is not None:
-                return at
-    found = engine.run(feeds)
-    return next(
-        (m for n in expected.outputs if n in found and (m := _where(n, expected.outputs, found, tolerance))),
-        None,
-    )
+        if at := _among(names, expected.values, engine.run(feeds, names), tolerance):
+            return at
+    return _among(list(expected.outputs), expected.outputs, engine.run(feeds), tolerance)
+
+
+def _among(names: Sequence[str], expected: Arrays, found: Arrays, tolerance: float) -> Mismatch | None:
+    """The first of some values that differs."""
+    present = (name for name in names if name in found)
+    return next((m for name in present if (m := _where(name, expected, found, tolerance))), None)
 
 
 def _where(name: str, expected: Arrays, found: Arrays, tolerance: float) -> Mismatch | None:
