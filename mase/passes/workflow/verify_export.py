@@ -31,9 +31,9 @@ class VerifyExport:
     """Compare exported files with the graph, in every engine that is installed.
 
     The graph's own module is run on vectors of which half lie exactly between two codes, and on samples of
-    the data set. Each engine must give the very same numbers, also inside of the model where it can show them;
-    of a float model, the same within 1e-4 of the largest. What differs is shown with the first node and index, an engine that cannot run a file with what
-    it said; the run fails.
+    the data set. Each engine must give the very same numbers, inside of the model too where it shows them; of
+    a float model, the same within 1e-4 of the largest. The first node and index that differ are shown, and
+    what an engine said that cannot run a file; the run fails.
 
     Args:
         path: the file, or the folder of a project; by default every ``graph.*.onnx`` of the output folder,
