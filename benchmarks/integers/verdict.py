@@ -79,8 +79,10 @@ def judge(case: Case, forms: tuple[str, ...] = ("integer", "qdq", "qonnx")) -> V
     verdict.half_up = _share(found, _interpreted(_half_up(integer), graph, inputs))
     with tempfile.TemporaryDirectory() as folder:
         for form in forms:
-            source = integer if form == "integer" else graph
-            for check in _checks(source, form, Path(folder), inputs, _renamed(expected, graph, source)):
+            source, wanted = graph, expected
+            if form == "integer":
+                source, wanted = integer, _in_codes(expected, graph, integer, inputs)
+            for check in _checks(source, form, Path(folder), inputs, wanted):
                 verdict.checks[form, check.engine] = check
     return verdict
 
@@ -111,10 +113,11 @@ def _share(found: dict[str, Any], other: dict[str, Any]) -> float:
     return float(sum((found[name] != other[name]).mean() for name in found) / len(found))
 
 
-def _renamed(expected: Expected, graph: Graph, source: Graph) -> Expected:
-    """The module's outputs by the names that they have in the file."""
-    pairs = zip(graph.outputs, source.outputs, strict=True)
-    return Expected({new.name: expected.outputs[old.name] for old, new in pairs}, expected.values)
+def _in_codes(expected: Expected, graph: Graph, integer: Graph, inputs: Mapping[str, Tensor]) -> Expected:
+    """The module's outputs by the names that the file of integers has for them, and the codes inside."""
+    pairs = zip(graph.outputs, integer.outputs, strict=True)
+    outputs = {new.name: expected.outputs[old.name] for old, new in pairs}
+    return Expected(outputs, expected_values(integer, inputs).values)
 
 
 def _checks(
