@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mase.api import decode, dumps, encode, interpret, load, loads, lower, quantize, save, trace
+from mase.ir.optional import shield_imports
 
 if TYPE_CHECKING:
     from mase.ir.diagnostics import MaseError
@@ -47,6 +48,8 @@ __all__ = [
     "save",
     "trace",
 ]
+
+shield_imports()
 
 _LAZY = {
     "Context": "mase.passes.context",

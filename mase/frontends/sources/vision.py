@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 from mase.frontends.recipe import Built, Recipe, register_source
 from mase.ir.diagnostics import MaseError, did_you_mean
+from mase.ir.optional import load_optional
 
 __all__ = ["timm_source", "torchvision_source"]
 
@@ -41,10 +41,10 @@ def torchvision_source(recipe: Recipe) -> Built:
 
 def _library(name: str) -> Any:
     try:
-        return import_module(name)
-    except Exception as error:  # noqa: BLE001 - a torchvision built for another torch fails with a RuntimeError
+        return load_optional(name)
+    except ImportError as error:
         raise MaseError.of(
-            f"[model] source: {name} does not load: {type(error).__name__}: {error}",
+            f"[model] source: {name} does not load: {error}",
             help="pip install 'mase[vision]'; torchvision must be built for the installed torch",
         ) from None
 

@@ -35,6 +35,8 @@ def collect_sketches(
 ) -> dict[str, Sketch]:
     """Run the graph in evaluation mode and summarise what each node computes.
 
+    Processes that train together each look at the same batches, so that all of them choose the same formats.
+
     Memory does not grow with ``batches``: a sketch takes 512 KiB for each node. Sketches are not
     annotations and are not saved; `Sketch.squared_error` compares formats by them.
 
@@ -180,10 +182,13 @@ def _named(given: Mapping[str, Any], name: str, node: Node) -> Any:
 
 
 def _loader(data: LightningDataModule, split: Split) -> Iterator[Any]:
+    from mase.runtime.data.shuffle import unshared
+
     data.prepare_data()
     data.setup("test" if split == "test" else "fit")
     make = {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}[split]
-    return iter(make())
+    with unshared():
+        return iter(make())
 
 
 def _progress(items: Iterable[Any], total: int, console: Console | None) -> Iterable[Any]:

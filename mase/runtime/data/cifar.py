@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mase.ir.diagnostics import MaseError
+from mase.ir.optional import load_optional
 from mase.runtime.data import register_data
 from mase.runtime.data.images.download import download
 from mase.runtime.data.images.module import ImageModule, Labelled, Part
@@ -59,8 +59,8 @@ class _CifarImages(ImageModule):
 
     def _by_torchvision(self, part: Part) -> Labelled:
         try:
-            library = import_module("torchvision.datasets")
-        except Exception as error:  # noqa: BLE001 - one built for another torch fails with a RuntimeError
+            library = load_optional("torchvision.datasets")
+        except ImportError as error:
             raise MaseError.of(
                 f"data set {self.name!r}: {self.root / self.pickled} is pickled, "
                 f"and torchvision, which could read it, does not load: {error}",

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from collections.abc import Generator, Iterator, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, cast
 
 import torch
 from torch import distributed
 from torch.utils.data import Dataset, DistributedSampler
 
-__all__ = ["Share", "Shuffle"]
+__all__ = ["Share", "Shuffle", "unshared"]
+
+_unshared = ContextVar("unshared", default=False)
+
+
+@contextmanager
+def unshared() -> Generator[None]:
+    """Loaders that are made meanwhile give every process all samples, in the order of a single process."""
+    token = _unshared.set(True)
+    try:
+        yield
+    finally:
+        _unshared.reset(token)
+
+
+def _place() -> tuple[int, int]:
+    """How many processes share the samples, and the number of this one."""
+    if _unshared.get() or not (distributed.is_available() and distributed.is_initialized()):
+        return 1, 0
+    return distributed.get_world_size(), distributed.get_rank()
 
 
 class Shuffle(DistributedSampler[Any]):
@@ -31,11 +52,11 @@ class Shuffle(DistributedSampler[Any]):
     """
 
     def __init__(self, samples: Sized, *, seed: int, workers: torch.Generator) -> None:
-        joined = distributed.is_available() and distributed.is_initialized()
+        processes, rank = _place()
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             cast("Dataset[Any]", samples),
-            num_replicas=distributed.get_world_size() if joined else 1,
-            rank=distributed.get_rank() if joined else 0,
+            num_replicas=processes,
+            rank=rank,
             seed=seed * 1_000_003,  # it is added to the epoch; seeds 0 and 1 must not share orders
         )
         self._workers = workers
@@ -66,12 +87,9 @@ class Share(DistributedSampler[Any]):
     """
 
     def __init__(self, samples: Any, batch_size: int) -> None:
-        joined = distributed.is_available() and distributed.is_initialized()
+        processes, rank = _place()
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
-            samples,
-            num_replicas=distributed.get_world_size() if joined else 1,
-            rank=distributed.get_rank() if joined else 0,
-            shuffle=False,
+            samples, num_replicas=processes, rank=rank, shuffle=False
         )
         self._batch_size = batch_size
 

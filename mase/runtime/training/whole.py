@@ -31,7 +31,7 @@ def whole_state(trainer: pl.Trainer) -> dict[str, Any]:
 
 def _of_deepspeed(task: pl.LightningModule) -> dict[str, Any]:
     """One parameter after the other, for all together may not fit into one device."""
-    zero: Any = import_module("deepspeed.zero")  # there, if the strategy is
+    zero: Any = import_module("deepspeed").zero  # it is there, if its strategy is
     whole: dict[str, Any] = {}
     for key, value in task.state_dict(keep_vars=True).items():
         with zero.GatheredParameters([value]):  # leaves alone what is no part

@@ -126,7 +126,7 @@ def test_a_torchvision_that_does_not_load(
     def fails(name: str) -> Any:
         raise error
 
-    monkeypatch.setattr(cifar, "import_module", fails)
+    monkeypatch.setattr("mase.ir.optional.import_module", fails)
     with pytest.raises(MaseError, match="is pickled, and torchvision, which could read it, does not load"):
         make_data("cifar10", root=str(tmp_path)).setup()
 
