@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from json import dumps
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,11 @@ from mase.passes.workflow.allocating.measured import Measured
 from mase.passes.workflow.allocating.plan import Allocation, Planner
 from mase.passes.workflow.allocating.prices import Prices
 from mase.passes.workflow.allocating.sensitivity import Probe, Sensitivity
+from mase.passes.workflow.allocating.variants import Variants
 from mase.passes.workflow.searching.facts import facts_of
 from mase.passes.workflow.searching.measure import Bench
 from mase.passes.workflow.searching.objectives import COSTS, Constraint, parse_constraint
-from mase.passes.workflow.searching.space import Dimension, SpaceRule, bits_of, parse_space_rule
+from mase.passes.workflow.searching.space import Dimension, Space, SpaceRule, bits_of, parse_space_rule
 from mase.passes.workflow.searching.trial_graph import Formats, space_of
 from mase.runtime.training.config import TrainConfig
 
@@ -34,6 +36,7 @@ __all__ = ["Allocate"]
 
 FOLDER = "allocation"
 WIDTHS = (2, 4, 8)
+ROLES = ("weight", "data_in", "query", "key", "value")
 
 
 @register_pass(
@@ -48,8 +51,8 @@ class Allocate:
     sensitivities are kept beside the output, so the same command with another budget only solves anew.
 
     Args:
-        widths: the widths in fixed point that the ``weight`` and ``data_in`` of each layer may have, each
-            for itself; 2, 4 and 8 bits if absent.
+        widths: the widths in fixed point that the weight and the operands of each layer (of attention:
+            query, key and value) may have, each for itself; 2, 4 and 8 bits if absent.
         space: in place of ``widths``, tables as of `search`: other formats, nodes, or things that decide
             together.
         objective: the cost that has a budget, by the names of `search`: ``average_bits`` of weights,
@@ -94,7 +97,7 @@ class Allocate:
     @property
     def _rules(self) -> list[SpaceRule]:
         formats = [f"fixed<{width}>" for width in sorted(set(self.widths or WIDTHS))]
-        default: list[dict[str, Any]] = [{"op": "*", "weight": formats, "data_in": formats}]
+        default: list[dict[str, Any]] = [{"op": "*", **dict.fromkeys(ROLES, formats)}]
         return [parse_space_rule(table) for table in (default if self.space is None else self.space)]
 
     @property
@@ -107,76 +110,73 @@ class Allocate:
 
     def run(self, graph: Graph, ctx: Context) -> None:
         """Allocate widths, and quantize ``graph`` in place."""
-        from mase.passes.workflow.allocating.results import Results
+        from mase.passes.workflow.allocating.results import Compared, Results
 
         space, nodes = space_of(graph, ctx, self.base, self._rules, by_hand=self.space is None)
         formats, layers = Formats(graph, ctx, self.base, nodes, space), layers_of(space)
-        planner = self._planner(graph, ctx, layers, formats)
-        uniform = {_width(each): planner.evaluate(_indices(layers, each)) for each in space.uniform()}
-        widest = next(iter(uniform.values()))
-        limit = self.budget * (widest.costs[self.objective] if self.budget <= 1 else 1.0)
+        variants = Variants(graph.copy(), formats, ctx.seed)
+        prices = Prices(variants=variants, bench=self._bench(ctx), layers=layers)
+        measured = self._measured(graph, ctx, space)
+        planner = self._planner(ctx, prices, measured)
+
+        def compared(name: str, allocation: Allocation) -> Compared:
+            chosen = merged(layers, allocation.chosen)
+            together = measured(f"all {' '.join(chosen.values())}", lambda: variants.whole(chosen))
+            return Compared(name=name, allocation=allocation, together=together)
+
+        uniform = [(_width(each), planner.evaluate(_indices(layers, each))) for each in space.uniform()]
+        widest = uniform[0][1].costs[self.objective]
+        limit = self.budget * (widest if self.budget <= 1 else 1.0)
         taken = self._taken(planner, limit)
-        ctx.record(self.objective, "widest", widest.costs[self.objective])
+        ctx.record(self.objective, "widest", widest)
         ctx.record(self.objective, "allocated", taken.costs[self.objective])
         results = Results(
             title=f"{self.objective} of {graph.name} within {limit:,.6g}, by {self.sensitivity}",
             layers=layers,
             planner=planner,
-            taken=taken,
-            uniform=uniform,
+            compared=[compared(*each) for each in (("allocated", taken), *uniform)],
             objective=self.objective,
             limit=limit,
         )
         results.show(ctx.console)
         if ctx.output_dir is not None:
             results.write(ctx, FOLDER)
-        choices = [layer.choices[i] for layer, i in zip(layers, taken.chosen, strict=True)]
-        formats.apply(graph, ctx, merged(choices))
+        formats.apply(graph, ctx, merged(layers, taken.chosen))
 
-    def _planner(self, graph: Graph, ctx: Context, layers: Sequence[Layer], formats: Formats) -> Planner:
-        """The layers' choices with their sensitivities and prices."""
-        prices = Prices(graph=graph.copy(), formats=formats, bench=self._bench(ctx), layers=layers)
+    def _planner(self, ctx: Context, prices: Prices, measured: Measured) -> Planner:
+        """The choices of each layer with their sensitivities and prices."""
         names = list(dict.fromkeys([self.objective, *(each.name for each in self._constraints)]))
-        costs = prices.of_each()
+        costs, layers = prices.of_each(), prices.layers
         _check_open(self.objective, costs)
-        losses = self._losses(graph, ctx, layers, formats)
+        pairs = [(d, choice) for layer in layers for d in layer.dimensions for choice in d.choices]
+        losses = {
+            (d.name, choice): measured(
+                f"{d.role} {choice} of {' '.join(d.nodes)}", partial(prices.variants.one, d, choice)
+            )
+            for d, choice in _progress(pairs, ctx.console)
+        }
         items = [
             [
-                Item(
-                    sum(losses[d.name, choice[d.name]] for d in layer.dimensions),
-                    tuple(cost[n] for n in names),
-                )
+                Item(sum(losses[pair] for pair in choice.items()), tuple(cost[name] for name in names))
                 for choice, cost in zip(layer.choices, each, strict=True)
             ]
             for layer, each in zip(layers, costs, strict=True)
         ]
         return Planner(items, names, prices.of)
 
-    def _losses(
-        self, graph: Graph, ctx: Context, layers: Sequence[Layer], formats: Formats
-    ) -> dict[tuple[str, str], float]:
-        """The sensitivity of each choice of each dimension."""
-        task = self.task or ctx.task
-        known = self._measured(graph, ctx, layers, task)
-        pairs = [(d, choice) for layer in layers for d in layer.dimensions for choice in d.choices]
-        missing = [pair for pair in pairs if pair not in known]
-        if missing:
-            probe = Probe(graph, ctx, self.sensitivity, task, self.split, self.batches)
-            for dimension, choice in _progress(missing, ctx.console):
-                made = graph.copy()
-                formats.apply_one(made, Context(made, seed=ctx.seed), dimension, choice)
-                known.add(dimension, choice, probe(made))
-        return {(d.name, choice): known[d, choice] for d, choice in pairs}
-
-    def _measured(self, graph: Graph, ctx: Context, layers: Sequence[Layer], task: str) -> Measured:
-        """What an earlier run measured, if all was the same but what may be chosen."""
+    def _measured(self, graph: Graph, ctx: Context, space: Space) -> Measured:
+        """Measures sensitivities, but those that an earlier run knew if all was the same."""
         from mase.runtime.digest import digest
 
+        task = self.task or ctx.task
         how = [self.sensitivity, self.batches, self.split, task, ctx.seed, asdict(self.base)]
-        roles = [(d.role, d.nodes) for layer in layers for d in layer.dimensions]
-        facts = {**facts_of(graph, ctx), "measurement": digest([dumps([how, roles], default=str)])}
+        what = [(d.role, d.nodes) for d in space.dimensions], space.fixed
+        facts = {**facts_of(graph, ctx), "measurement": digest([dumps([how, what], default=str)])}
         path = None if ctx.output_dir is None else ctx.output_dir / FOLDER / "sensitivities.jsonl"
-        return Measured(path, facts)
+        before = graph.copy()
+        return Measured(
+            path, facts, lambda: Probe(before, ctx, self.sensitivity, task, self.split, self.batches)
+        )
 
     def _taken(self, planner: Planner, limit: float) -> Allocation:
         limits = dict.fromkeys(planner.names, math.inf) | {self.objective: limit}

@@ -23,6 +23,7 @@ from mase.frontends.source import build_model
 from mase.ir import Graph, MaseError, UsageError, parse_format
 from mase.ir.files import save
 from mase.ir.ops import nn, tensor
+from mase.ir.ops.attention import Attention
 from mase.ir.ops.quantized import QuantizedOp
 from mase.passes import Context, Pipeline
 from mase.passes.workflow.allocate import Allocate
@@ -31,6 +32,7 @@ from mase.passes.workflow.allocating.knapsack import Item, loss_of, price_of, so
 from mase.passes.workflow.allocating.layers import layers_of
 from mase.passes.workflow.allocating.prices import Prices
 from mase.passes.workflow.allocating.sensitivity import MEASURES, Probe
+from mase.passes.workflow.allocating.variants import Variants
 from mase.passes.workflow.searching.measure import Bench
 from mase.passes.workflow.searching.objectives import COSTS
 from mase.passes.workflow.searching.space import parse_space_rule
@@ -204,7 +206,7 @@ def prices(**options: Any) -> Prices:
     ctx, made = Context(graph), Allocate(**options)
     space, nodes = space_of(graph, ctx, made.base, made._rules, by_hand=True)
     formats, bench = Formats(graph, ctx, made.base, nodes, space), made._bench(ctx)
-    return Prices(graph=graph, formats=formats, bench=bench, layers=layers_of(space))
+    return Prices(variants=Variants(graph, formats, 0), bench=bench, layers=layers_of(space))
 
 
 def test_prices_sum_up_to_the_cost_of_the_graph() -> None:
@@ -309,7 +311,7 @@ def test_the_result_round_trips_and_runs_again_the_same(tmp_path: Path) -> None:
 def test_the_table_the_files_and_the_picture(tmp_path: Path) -> None:
     ctx = allocate(tmp_path, widths=[2, 8])
     assert "bit_ops of net within" in ctx.printed  # type: ignore[attr-defined]
-    for word in ("fc1", "relu", "fc2", "allocated", "all 8 bits", "all 2 bits"):
+    for word in ("fc1", "relu", "fc2", "allocated", "all 8 bits", "all 2 bits", "together"):
         assert word in ctx.printed  # type: ignore[attr-defined]
     names = {"layers.csv", "budgets.csv", "allocation.png"}
     assert {path.name for path in ctx.artifacts} == names
@@ -319,16 +321,27 @@ def test_the_table_the_files_and_the_picture(tmp_path: Path) -> None:
     assert [b for _, b in curve] == sorted((b for _, b in curve), reverse=True)
 
 
+def test_the_query_key_and_value_of_attention_decide_too() -> None:
+    graph = Graph("attention")
+    x = graph_input(graph, "f32[N,2,6,4]")
+    graph.outputs = [graph.add(Attention(), x, x, x, name="attention")]
+    rules = Allocate(widths=[4, 8])._rules
+    space, _ = space_of(graph, Context(graph), Allocate().base, rules, by_hand=True)
+    [made] = layers_of(space)
+    assert [each.role for each in made.dimensions] == ["query", "key", "value"]
+    assert len(made.choices) == 8
+
+
 # -- going on ------------------------------------------------------------------------------------
 
 
 def test_another_budget_measures_nothing_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     allocate(tmp_path, widths=[2, 8])
-    monkeypatch.setattr(Probe, "__call__", lambda self, graph: pytest.fail("measured again"))
-    once = net()
-    allocate(tmp_path, once, widths=[2, 8], budget=0.3, objective="lut")
-    file = tmp_path / "allocation/sensitivities.jsonl"
-    assert len(file.read_text().splitlines()) == 1 + 5 * 2
+    monkeypatch.setattr(Variants, "one", lambda self, *what: pytest.fail("measured again"))
+    allocate(tmp_path, widths=[2, 8], budget=0.3, objective="lut")
+    lines = (tmp_path / "allocation/sensitivities.jsonl").read_text().splitlines()
+    assert len([line for line in lines if " of " in line]) == 5 * 2
+    assert len({line for line in lines if '"all ' in line}) == 2 + 2  # two widths, two budgets
 
 
 def test_a_run_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,9 +350,9 @@ def test_a_run_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     file = tmp_path / "allocation/sensitivities.jsonl"
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:4]) + lines[4][:7])  # killed amid a line
-    seen: list[Graph] = []
-    measure = Probe.__call__
-    monkeypatch.setattr(Probe, "__call__", lambda self, graph: (seen.append(graph), measure(self, graph))[1])
+    seen: list[object] = []
+    one = Variants.one
+    monkeypatch.setattr(Variants, "one", lambda self, *what: (seen.append(what), one(self, *what))[1])
     resumed = allocate(tmp_path, widths=[2, 8]).graph
     assert len(seen) == 10 - 3
     assert resumed == whole
@@ -358,7 +371,7 @@ def test_another_measurement_begins_anew(change: str, tmp_path: Path) -> None:
     allocate(tmp_path, graph, widths=[2, 8], **options)
     after = (tmp_path / "allocation/sensitivities.jsonl").read_text()
     assert before.splitlines()[0] != after.splitlines()[0]
-    assert len(after.splitlines()) == 11
+    assert not set(before.splitlines()) & set(after.splitlines())
 
 
 # -- errors --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mase.passes.workflow.searching.space import Dimension, Space
@@ -58,6 +58,7 @@ def _layer(group: Sequence[Dimension]) -> Layer:
     return Layer(group[0].name.rpartition(".")[0], tuple(group), tuple(nodes))
 
 
-def merged(choices: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The choices of several layers as one, by the name of the dimension."""
+def merged(layers: Sequence[Layer], chosen: Sequence[int]) -> dict[str, str]:
+    """The choice of each dimension by its name, from the index of that of each layer."""
+    choices = (layer.choices[i] for layer, i in zip(layers, chosen, strict=True))
     return {name: text for each in choices for name, text in each.items()}

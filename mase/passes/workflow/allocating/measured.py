@@ -3,56 +3,63 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from mase.ir.files import write_atomically
-from mase.passes.workflow.searching.space import Dimension
+from mase.ir.graph import Graph
 
 __all__ = ["Measured"]
 
 
 class Measured:
-    """Sensitivities by dimension and choice, kept in a file of JSON lines as soon as they are known.
+    """Measures each graph once, and keeps what it found in a file of JSON lines as soon as it is known.
 
     Args:
         path: the file; None keeps nothing.
         facts: what must be the same for its numbers to count; else the file begins anew.
+        make_probe: gives what measures a graph; called if something is not known.
     """
 
-    def __init__(self, path: Path | None, facts: Mapping[str, str]) -> None:
-        self._path, self._facts = path, dict(facts)
+    def __init__(
+        self, path: Path | None, facts: Mapping[str, str], make_probe: Callable[[], Callable[[Graph], float]]
+    ) -> None:
+        self._path, self._make_probe = path, make_probe
         self._known: dict[str, float] = {}
-        if path is None:
-            return
+        if path is not None:
+            self._open(path, dict(facts))
+
+    def __call__(self, name: str, make: Callable[[], Graph]) -> float:
+        """The sensitivity of a graph.
+
+        Args:
+            name: tells it from all others.
+            make: makes the graph; called if its sensitivity is not known.
+        """
+        if name not in self._known:
+            self._known[name] = self._probe(make())
+            if self._path is not None:
+                with self._path.open("a") as file:
+                    file.write(json.dumps({"of": name, "is": self._known[name]}) + "\n")
+        return self._known[name]
+
+    @cached_property
+    def _probe(self) -> Callable[[Graph], float]:
+        return self._make_probe()
+
+    def _open(self, path: Path, facts: dict[str, str]) -> None:
+        """Read what an earlier run found, and begin the file anew without a line that was cut off."""
         lines = _lines(path)
-        if lines[:1] != [self._facts]:
-            lines = [self._facts]
+        if lines[:1] != [facts]:
+            lines = [facts]
         self._known = {str(line["of"]): float(line["is"]) for line in lines[1:]}
         text = "".join(json.dumps(line) + "\n" for line in lines)
 
         def write(part: Path) -> None:
             part.write_text(text)
 
-        write_atomically(path, write)  # without a line that was cut off
-
-    def __contains__(self, what: tuple[Dimension, str]) -> bool:
-        return _key(*what) in self._known
-
-    def __getitem__(self, what: tuple[Dimension, str]) -> float:
-        return self._known[_key(*what)]
-
-    def add(self, dimension: Dimension, choice: str, value: float) -> None:
-        """Keep a number."""
-        key = _key(dimension, choice)
-        self._known[key] = value
-        if self._path is not None:
-            with self._path.open("a") as file:
-                file.write(json.dumps({"of": key, "is": value}) + "\n")
-
-
-def _key(dimension: Dimension, choice: str) -> str:
-    return f"{dimension.role} {choice} {' '.join(dimension.nodes)}"
+        write_atomically(path, write)
 
 
 def _lines(path: Path) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ _INK, _GRID = "#1f2933", "#e4e7eb"
 def to_png(
     title: str,
     layers: Sequence[Layer],
-    choices: Sequence[Mapping[str, str]],
+    chosen: Mapping[str, str],
     objective: str,
     curve: Sequence[tuple[float, float]],
     points: Sequence[tuple[str, float, float]],
@@ -29,7 +29,7 @@ def to_png(
     Args:
         title: above both.
         layers: what was decided.
-        choices: the choice of each layer, by the name of the dimension.
+        chosen: the choice of each dimension by its name.
         objective: what has a budget.
         curve: the least sensitivity for each cost.
         points: names with cost and sensitivity: of the allocation first, then of others.
@@ -44,7 +44,7 @@ def to_png(
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=12)
     left, right = figure.subplots(1, 2, width_ratios=(width, 6.4))
-    _widths(left, layers, choices)
+    _widths(left, layers, chosen)
     _budgets(right, objective, curve, points, limit)
     for axes in (left, right):
         axes.set_axisbelow(True)
@@ -54,13 +54,13 @@ def to_png(
     return buffer.getvalue()
 
 
-def _widths(axes: Any, layers: Sequence[Layer], choices: Sequence[Mapping[str, str]]) -> None:
+def _widths(axes: Any, layers: Sequence[Layer], chosen: Mapping[str, str]) -> None:
     roles = list(dict.fromkeys(each.role for layer in layers for each in layer.dimensions))
     thick = 0.8 / len(roles)
     for k, role in enumerate(roles):
         bars = [
-            (i - 0.4 + thick * (k + 0.5), bits_of(choice[each.name]))
-            for i, (layer, choice) in enumerate(zip(layers, choices, strict=True))
+            (i - 0.4 + thick * (k + 0.5), bits_of(chosen[each.name]))
+            for i, layer in enumerate(layers)
             for each in layer.dimensions
             if each.role == role
         ]

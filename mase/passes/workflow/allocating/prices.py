@@ -8,27 +8,24 @@ from dataclasses import dataclass
 from mase.ir.graph import Graph, Node
 from mase.passes.analyses.cost import total_cost
 from mase.passes.analyses.hardware.resources import Resources
-from mase.passes.context import Context
 from mase.passes.workflow.allocating.layers import Layer, merged
+from mase.passes.workflow.allocating.variants import Variants
 from mase.passes.workflow.searching.measure import Bench, weight_sizes
-from mase.passes.workflow.searching.trial_graph import Formats
 
 __all__ = ["Prices"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """Quantizes copies of a graph and reads what they cost.
+    """Reads off quantized copies of a graph what they cost.
 
     Args:
-        graph: before anything is allocated.
-        formats: from choices to a quantized graph.
+        variants: makes quantized copies of the graph.
         bench: measures costs.
         layers: what is decided.
     """
 
-    graph: Graph
-    formats: Formats
+    variants: Variants
     bench: Bench
     layers: Sequence[Layer]
 
@@ -54,10 +51,7 @@ class Prices:
         return found
 
     def _quantized(self, chosen: Sequence[int]) -> Graph:
-        made = self.graph.copy()
-        choices = [layer.choices[i] for layer, i in zip(self.layers, chosen, strict=True)]
-        self.formats.apply(made, Context(made, seed=self.bench.ctx.seed), merged(choices))
-        return made
+        return self.variants.whole(merged(self.layers, chosen))
 
 
 def _cost_of(nodes: Sequence[Node], numbers: int) -> dict[str, float]:

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mase.passes.analyses.output import write_file
 from mase.passes.context import Context
-from mase.passes.workflow.allocating.layers import Layer
+from mase.passes.workflow.allocating.layers import Layer, merged
 from mase.passes.workflow.allocating.plan import Allocation, Planner
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Results"]
+__all__ = ["Compared", "Results"]
 
 _ROWS = 60
 _WIDE = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """An allocation beside others.
+
+    Args:
+        name: what to call it.
+        allocation: its sensitivities summed up, and its costs.
+        together: what was measured with everything quantized at once.
+    """
+
+    name: str
+    allocation: Allocation
+    together: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +46,7 @@ class Results:
         title: what was allocated for what.
         layers: what was decided.
         planner: their sensitivities and prices.
-        taken: the allocation.
-        uniform: those of one width everywhere, by name.
+        compared: the allocation that is taken, then those of one width everywhere.
         objective: what has a budget.
         limit: the budget.
     """
@@ -40,10 +54,14 @@ class Results:
     title: str
     layers: Sequence[Layer]
     planner: Planner
-    taken: Allocation
-    uniform: Mapping[str, Allocation]
+    compared: Sequence[Compared]
     objective: str
     limit: float
+
+    @property
+    def taken(self) -> Allocation:
+        """The allocation."""
+        return self.compared[0].allocation
 
     def show(self, console: Console) -> None:
         """Print the formats of each layer, and how the allocation compares.
@@ -72,12 +90,12 @@ class Results:
             table.caption = f"and {len(self.layers) - _ROWS} more layers"
         console.print(table)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("", self.objective, "of the budget", "sensitivity"):
+        for name in ("", self.objective, "of the budget", "sensitivities", "together"):
             table.add_column(name, justify="right")
-        for name, each in self._compared():
-            cost = each.costs[self.objective]
-            style = "bold" if each is self.taken else None
-            table.add_row(name, f"{cost:,.6g}", f"{cost / self.limit:.1%}", f"{each.loss:.3g}", style=style)
+        for each in self.compared:
+            cost, loss = each.allocation.costs[self.objective], each.allocation.loss
+            figures = (f"{cost:,.6g}", f"{cost / self.limit:.1%}", f"{loss:.3g}", f"{each.together:.3g}")
+            table.add_row(each.name, *figures, style="bold" if each is self.compared[0] else None)
         console.print(table)
 
     def write(self, ctx: Context, folder: str) -> None:
@@ -96,13 +114,10 @@ class Results:
             return
         from mase.passes.workflow.allocating.picture import to_png
 
-        points = [(name, each.costs[self.objective], each.loss) for name, each in self._compared()]
-        widths = [layer.choices[i] for layer, i in zip(self.layers, self.taken.chosen, strict=True)]
-        picture = to_png(self.title, self.layers, widths, self.objective, curve, points, self.limit)
+        points = [(e.name, e.allocation.costs[self.objective], e.allocation.loss) for e in self.compared]
+        chosen = merged(self.layers, self.taken.chosen)
+        picture = to_png(self.title, self.layers, chosen, self.objective, curve, points, self.limit)
         write_file(ctx, f"{folder}/allocation.png", picture, "widths by layer, sensitivity by budget")
-
-    def _compared(self) -> list[tuple[str, Allocation]]:
-        return [("allocated", self.taken), *self.uniform.items()]
 
     def _layers(self) -> str:
         """A row for each choice of each layer."""
