@@ -26,7 +26,7 @@ _LEVELS = {
     "qdq": ("quantized",),
     "qonnx": ("quantized",),
     "integer": ("integer",),
-    "hls": ("quantized",),
+    "hls": ("quantized", "integer"),
 }
 _REMEDIES = {
     "integer": "run legalize-casts first",

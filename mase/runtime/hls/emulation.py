@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,41 @@ def predict(path: Path, x: NDArray[Any]) -> NDArray[np.float32]:
         MaseError: if the project does not compile.
     """
     record = json.loads((path / RECORD).read_text())
-    samples = np.ascontiguousarray(x.transpose([0, *(a + 1 for a in record["input_axes"])]), np.float64)
+    axes = [0, *(a + 1 for a in record["input_axes"])]
+    samples = np.ascontiguousarray(_encoded(record, x).transpose(axes), np.float64)
     top = getattr(ctypes.CDLL(str(build(path))), f"{NAME}_double")
     top.restype, top.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p]
     found = np.zeros((len(x), record["outputs"]), np.float64)
     for sample, result in zip(samples, found, strict=True):
         top(sample.ctypes.data, result.ctypes.data)
-    shape = record["output_shape"]
-    return found[:, np.array(record["output_places"], int)].reshape(len(x), *shape).astype(np.float32)
+    places = np.array(record["output_places"], int)
+    return _decoded(record, found[:, places].reshape(len(x), *record["output_shape"]))
+
+
+def _encoded(record: Mapping[str, Any], x: NDArray[Any]) -> NDArray[Any]:
+    """What the host gives: the model's input, or codes of it."""
+    if record["input_format"] is None:
+        return x
+    import torch
+
+    from mase.ir import parse_format
+    from mase.ir.ops.exact import Quantize
+    from mase.runtime.exact import execute
+
+    scale = record["input_scale"]
+    roles = {} if scale is None else {"scale": torch.tensor(scale)}
+    op = Quantize(format=parse_format(record["input_format"]))
+    codes: Any = execute(op, torch.tensor(x), **roles)
+    return codes.numpy()
+
+
+def _decoded(record: Mapping[str, Any], found: NDArray[np.float64]) -> NDArray[np.float32]:
+    """What the host makes of the outputs: numbers as they are, or codes times their scales."""
+    scales = record["output_scales"]
+    if scales is not None and "axis" in scales:
+        shape = [1] * found.ndim
+        shape[scales["axis"]] = -1
+        found = found * np.array(scales["scale"]).reshape(shape)
+    elif scales is not None:
+        found = found * scales["scale"]
+    return found.astype(np.float32)

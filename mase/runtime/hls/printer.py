@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mase.ir import Fixed, Format, Graph, MaseError, Node, TensorType, TupleType
+from mase.ir import Graph, MaseError, Node, TensorType, TupleType
 from mase.ir.diagnostics import Diagnostic
-from mase.ir.ops import conv, core, norm, pool
-from mase.ir.ops.moves import keeps_values
+from mase.ir.ops import conv, core, exact, norm, pool
 from mase.ir.ops.quantized import QuantizedOp, float_op
 from mase.runtime.hls.network import Layer, Value
-from mase.runtime.hls.numbers import Range, type_of_format
 from mase.runtime.hls.options import HlsOptions
+from mase.runtime.hls.ports import Port, input_port, output_scales
 from mase.runtime.hls.registry import UnfitError, to_hls
 from mase.runtime.hls.runner import Runner
 from mase.runtime.hls.site import Site
@@ -21,9 +20,10 @@ from mase.runtime.hls.weights import fixed_format
 
 __all__ = ["Network", "print_network"]
 
-_IMAGES = (conv.Conv, pool.MaxPool, pool.AvgPool, pool.AdaptivePool, norm.BatchNorm)
-_WIDE = Range(48, -(2**63), 2**63 - 1)
-"""Inputs that no single quantizer rounds: their floats with all the bits that decide a rounding."""
+_IMAGES = (
+    *(conv.Conv, pool.MaxPool, pool.AvgPool, pool.AdaptivePool, norm.BatchNorm),
+    *(exact.Conv1d, exact.Conv2d, exact.WindowSum),
+)
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,23 @@ class Network:
         output: the value that the model gives.
         input_axes: the order in which the project takes the model's axes, without the batch.
         output_shape: the model's own.
+        port: how the input comes.
+        scales: what the host multiplies the output by, see `output_scales`.
     """
 
     layers: list[Layer]
     output: Value
     input_axes: tuple[int, ...]
     output_shape: tuple[int, ...]
+    port: Port
+    scales: dict[str, float | list[float]] | None
 
 
 def print_network(graph: Graph, options: HlsOptions) -> Network:
     """Print a graph node by node.
 
     Args:
-        graph: of level ``quantized``, with one input and one output.
+        graph: of level ``quantized`` or ``integer``, with one input and one output.
         options: the hardware.
 
     Raises:
@@ -57,13 +61,13 @@ def print_network(graph: Graph, options: HlsOptions) -> Network:
         raise MaseError.of("a project for hls4ml has one input and one output")
     runner, layers, values = Runner(graph), dict[str, Layer](), dict[Node, Value]()
     (source,) = graph.inputs
-    axes = _input_axes(source)
+    axes, port = _input_axes(source), _port(source)
     faults: list[Diagnostic] = []
     for node in graph.nodes:
         site = Site(node, values, layers, runner, options)
         try:
             if node is source:
-                values[node] = _input(site, axes)
+                values[node] = _input(site, port, axes)
             elif _computes(node) and all(n in values for n in _tensors(node)):
                 values[node] = _printed(site)
         except UnfitError as unfit:
@@ -77,7 +81,15 @@ def print_network(graph: Graph, options: HlsOptions) -> Network:
     gone = fuse(layers, output.layer)
     kept = [layer for layer in layers.values() if layer.name not in gone]
     output = replace(output, layer=gone.get(output.layer, output.layer))
-    return Network(kept, output, axes, runner.shape(graph.outputs[0])[1:])
+    shape = runner.shape(graph.outputs[0])[1:]
+    return Network(kept, output, axes, shape, port, output_scales(graph))
+
+
+def _port(source: Node) -> Port:
+    try:
+        return input_port(source)
+    except UnfitError as unfit:
+        raise MaseError.of(f"input {source.name!r}: {unfit.reason}", help=unfit.help) from None
 
 
 def _computes(node: Node) -> bool:
@@ -111,43 +123,12 @@ def _open_function(node: Node) -> Diagnostic:
 # -- the input ------------------------------------------------------------------------------
 
 
-def _input(site: Site, axes: tuple[int, ...]) -> Value:
+def _input(site: Site, port: Port, axes: tuple[int, ...]) -> Value:
     """The input in the format that all its readers round it to, so that its port has no more bits."""
     shape = site.runner.shape(site.node)[1:]
-    format = _one_format(site.node)
-    numbers = _WIDE if format is None else Range.of(format)
-    type = "fixed<64,16,RND,SAT>" if format is None else type_of_format(format)
     sizes = tuple(shape[a] for a in axes)
-    made = site.add("Input", [], sizes, numbers, result=type, input_shape=list(sizes))
-    return Value(made.layer, sizes, made.places.transpose(np.argsort(axes)), numbers)
-
-
-def _one_format(source: Node) -> Fixed | None:
-    formats = set(_formats(source))
-    return formats.pop() if len(formats) == 1 else None
-
-
-def _formats(value: Node) -> list[Fixed | None]:
-    """The formats that a value is quantized to before anything is computed from it; None is floats."""
-    found: list[Fixed | None] = []
-    for user in value.users:
-        if isinstance(user.op, QuantizedOp):
-            for i in (i for i, n in enumerate(user.inputs) if n is value):
-                role = user.op.base.schema().operand(i)
-                format = user.op.formats.get(role)
-                found.append(None if format is None else _fixed(user, role, format))
-        elif keeps_values(user.op):
-            found += _formats(user)
-        else:
-            found.append(None)
-    return found
-
-
-def _fixed(node: Node, role: str, format: Format) -> Fixed | None:
-    try:
-        return fixed_format(node, role, format)
-    except UnfitError:
-        return None
+    made = site.add("Input", [], sizes, port.numbers, result=port.type, input_shape=list(sizes))
+    return Value(made.layer, sizes, made.places.transpose(np.argsort(axes)), port.numbers)
 
 
 def _input_axes(source: Node) -> tuple[int, ...]:

@@ -44,7 +44,7 @@ def write_project(graph: Graph, path: Path, options: HlsOptions) -> Written:
     """Write a project, and build its emulation with g++.
 
     Args:
-        graph: a graph of level ``quantized``.
+        graph: a graph of level ``quantized`` or ``integer``.
         path: the project's folder, which is replaced whole.
         options: the hardware.
 
@@ -78,10 +78,13 @@ def _record(graph: Graph, network: Network) -> dict[str, Any]:
         "format": "hls",
         "input": graph.inputs[0].name,
         "input_axes": network.input_axes,
+        "input_format": None if network.port.format is None else str(network.port.format),
+        "input_scale": network.port.scale,
         "output": graph.outputs[0].name,
         "outputs": math.prod(network.output.shape),
         "output_shape": network.output_shape,
         "output_places": network.output.places.reshape(-1).tolist(),
+        "output_scales": network.scales,
         "types": {layer.name: layer.types for layer in network.layers},
     }
 

@@ -67,7 +67,7 @@ class Site:
     def _as_it_is(self, value: Value) -> Value:
         if value.function is not None:
             raise UnfitError(f"{value.function.name} gives it floats", "quantize this operand")
-        if value.numbers.bits > _FLOAT_BITS:
+        if value.numbers.bits > _FLOAT_BITS and self.node.graph.level != "integer":
             raise UnfitError(f"the model rounds {value.layer} to float32 before it", "quantize this operand")
         return value
 

@@ -18,7 +18,7 @@ from mase.runtime.kernels import encode
 if TYPE_CHECKING:
     from mase.runtime.hls.site import Site
 
-__all__ = ["tabulated"]
+__all__ = ["check_table", "looked_up", "operands_of", "tabulated"]
 
 _MOST_BITS = 14
 
@@ -38,18 +38,31 @@ def tabulated(site: Site, value: Value, format: Fixed) -> Value:
     """
     function, numbers = value.function, value.numbers
     assert function is not None
+    check_table(site, numbers)
+    results = site.runner.apply(function, torch.tensor(operands_of(numbers)).float())
+    return looked_up(site, value, Weights(cast(Any, encode(results, format)).long().numpy(), format.frac))
+
+
+def check_table(site: Site, numbers: Range) -> None:
+    """Refuse tables that are too large, or that a backend does not have."""
     if site.options.backend == "Quartus":
         raise UnfitError("hls4ml has tables of one's own for Vitis and Vivado only", "use one of these")
     if numbers.bits > _MOST_BITS:
         entries = f"{2**numbers.bits:,}"
-        raise UnfitError(
-            f"the table of {function.name} has {entries} entries", "quantize its operand to less"
-        )
-    results = site.runner.apply(function, torch.tensor(_operands(numbers)).float())
-    table = Weights(cast(Any, encode(results, format)).long().numpy(), format.frac)
+        raise UnfitError(f"its table has {entries} entries", "quantize its operand to less")
+
+
+def looked_up(site: Site, value: Value, table: Weights) -> Value:
+    """A value by a table.
+
+    Args:
+        site: the node that wants it.
+        value: the operand.
+        table: an entry for each of `operands_of` its numbers.
+    """
     made = site.add(
         "UnaryLUT",
-        [site.typed(value, str(numbers), "_index")],
+        [site.typed(value, str(value.numbers), "_index")],
         value.shape,
         Range.among(table.codes, table.frac),
         suffix="_table",
@@ -60,7 +73,7 @@ def tabulated(site: Site, value: Value, format: Fixed) -> Value:
     return Value(made.layer, value.shape, value.places, made.numbers)
 
 
-def _operands(numbers: Range) -> NDArray[np.float64]:
+def operands_of(numbers: Range) -> NDArray[np.float64]:
     """What each index means: the bits of a number of the range; those outside of it as its ends."""
     indices = np.arange(2**numbers.bits, dtype=np.float64)
     if numbers.low < 0:

@@ -39,14 +39,14 @@ class Weights:
         return str(Range.among(self.codes, self.frac))
 
 
-def weights_of(tensor: Tensor, role: str) -> Weights:
-    """A tensor as integers.
+def weights_of(tensor: Tensor | NDArray[np.float64], role: str) -> Weights:
+    """Numbers as integers.
 
     Raises:
         UnfitError: if its numbers have no common last bit.
     """
     try:
-        codes, frac = on_grid(tensor.double().numpy())
+        codes, frac = on_grid(tensor if isinstance(tensor, np.ndarray) else tensor.double().numpy())
     except ValueError as error:
         raise UnfitError(f"{role}: {error}", "quantize it to fixed<W,F>") from None
     return Weights(codes, frac)
@@ -74,5 +74,5 @@ def fixed_format(node: Node, role: str, format: Format) -> Fixed:
             )
     raise UnfitError(
         f"{role} is {format}, and scales that are no powers of two are off by some last bits",
-        "quantize to fixed<W,F>, or choose power-of-two scales",
+        "quantize to fixed<W,F>, or take requant=dyadic and legalize-casts",
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mase.ir import MaseError
+from mase.ir import Graph, MaseError
 from mase.runtime.hls.options import HlsOptions
 from mase.runtime.hls.printer import Network, print_network
+from tests.runtime import integer_graphs
 from tests.runtime.hls.models import FORMATS, MODELS, Convolutional, Model, Written, quantized
 
 
@@ -122,21 +124,9 @@ def test_what_is_not_exact_is_refused(reason: str) -> None:
     assert all(d.help for d in caught.value.diagnostics)
 
 
-STREAMS = {
-    "windows side by side": Model(
-        lambda: nn.Sequential(nn.Conv2d(2, 2, 3), nn.MaxPool2d(3, 2)), (2, 9, 9)
-    ),
-    "mixes up": Model(
-        lambda: Written(lambda m, x: torch.cat([m.a(x), m.b(x)], 1), a=nn.Linear(4, 2), b=nn.Linear(4, 2)),
-        (4,),
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("reason", STREAMS)
-def test_what_streams_cannot_do_is_refused(reason: str) -> None:
-    graph = STREAMS[reason].graph()
-    with pytest.raises(MaseError, match=reason):
+def test_streams_have_no_overlapping_pools() -> None:
+    graph = Model(lambda: nn.Sequential(nn.Conv2d(2, 2, 3), nn.MaxPool2d(3, 2)), (2, 9, 9)).graph()
+    with pytest.raises(MaseError, match="windows side by side"):
         print_network(graph, HlsOptions(io_type="io_stream"))
     print_network(graph, HlsOptions())
 
@@ -151,3 +141,28 @@ def test_all_that_is_refused_is_said_at_once() -> None:
     with pytest.raises(MaseError) as caught:
         print_network(quantized(two, torch.randn(2, 4), FORMATS), HlsOptions())
     assert len(caught.value.diagnostics) == 2
+
+
+# ---------------------------------------------------------------------------------------- level integer
+
+
+def integers(name: str, **formats: str) -> Graph:
+    model, x = integer_graphs.MODELS[name]()
+    graph = integer_graphs.quantized(model, x, options="requant = dyadic", **formats)
+    return integer_graphs.legalized(graph)
+
+
+def test_scales_of_channels_are_multipliers_and_stay_with_the_host_at_the_ports() -> None:
+    found = print_network(integers("jets", data_in="int<8>", weight="int<6,channel=0>"), HlsOptions())
+    assert found.layers[0].types == {"result": "fixed<8,8>"}
+    assert found.port.scale == pytest.approx(0.029, abs=0.002)
+    assert found.scales is not None
+    assert len(np.array(found.scales["scale"])) == 5
+    first = found.layers[2]
+    assert (first.kind, first.types["result"]) == ("BatchNormalization", "ufixed<7,7,RND_CONV,SAT>")
+    assert len(set(first.attributes["scale_data"])) == 64
+
+
+def test_zero_points_are_refused() -> None:
+    with pytest.raises(MaseError, match="zero point"):
+        print_network(integers("toy", data_in="uint<8,asym>", weight="int<8>"), HlsOptions())

@@ -16,6 +16,7 @@ from mase.runtime.hls.emulation import predict
 from mase.runtime.hls.options import HlsOptions
 from mase.runtime.hls.project import write_project
 from mase.runtime.verification import expected_values, vectors_for
+from tests.runtime import integer_graphs
 from tests.runtime.hls.models import MODELS, Convolutional, mlp, quantized
 
 
@@ -101,9 +102,7 @@ def test_forms_are_exact(tmp_path: Path, name: str) -> None:
     assert (wrong, compared >= 1000, codes > 40) == (0, True, True)
 
 
-STREAMED = sorted(
-    set(MODELS) - {"padded max-pool", "formats of each layer", "functions", "input in two formats"}
-)
+STREAMED = sorted(set(MODELS) - {"padded max-pool"})
 
 
 @pytest.mark.slow
@@ -129,6 +128,23 @@ def test_shared_multipliers_are_exact(tmp_path: Path, backend: str) -> None:
     options = {"backend": backend, "strategy": "resource", "reuse_factor": 8}
     wrong, compared, _ = mismatches(graph, tmp_path, 600, **options)
     assert (wrong, compared) == (0, 3000)
+
+
+INTEGERS: dict[str, dict[str, str]] = {
+    "jets": {"data_in": "int<8>", "weight": "int<6,channel=0>"},
+    "digits-cnn": {"data_in": "int<4>", "weight": "int<4>"},
+    "residual": {"data_in": "int<8>", "weight": "int<8,channel=0>"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", INTEGERS)
+def test_any_scale_is_exact_at_level_integer(tmp_path: Path, name: str) -> None:
+    """Per tensor and per channel, no scale a power of two; the quantized module gives the same numbers."""
+    model, x = integer_graphs.MODELS[name]()
+    graph = integer_graphs.quantized(model, x, options="requant = dyadic", **INTEGERS[name])
+    wrong, compared, codes = mismatches(integer_graphs.legalized(graph), tmp_path, 1000)
+    assert (wrong, compared >= 5000, codes > 100) == (0, True, True)
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
 """The rules of `to_hls`, by kind of op."""
 
-from mase.runtime.hls.rules import activations, averages, elementwise, moves, pools, products, refused
+from mase.runtime.hls.rules import activations, averages, elementwise, exact, moves, pools, products, refused
 
-__all__ = ["activations", "averages", "elementwise", "moves", "pools", "products", "refused"]
+__all__ = ["activations", "averages", "elementwise", "exact", "moves", "pools", "products", "refused"]

@@ -17,19 +17,13 @@ from mase.runtime.hls.site import Site
 from mase.runtime.hls.weights import Weights
 from mase.runtime.modules.average import Factor
 
-__all__ = ["adaptive_pool", "avg_pool", "mean"]
+__all__ = ["adaptive_pool", "avg_pool", "mean", "summed", "windows"]
 
 
 @to_hls.register(pool.AvgPool1d, pool.AvgPool2d)
 def avg_pool(op: pool.AvgPool, site: Site) -> Value:
     """A depthwise convolution."""
-    x = site.operand()
-    sizes = site.runner.shape(site.node)[2:]
-    reach = [n + 2 * p for n, p in zip(x.places.shape[1:], op.padding, strict=True)]
-    if any((n - 1) * s + k > r for n, s, k, r in zip(sizes, op.stride, op.kernel, reach, strict=True)):
-        raise UnfitError("windows that leave the image have a divisor of their own", "use ceil_mode=False")
-    padding = tuple((p, p) for p in op.padding)
-    return _averaged(site, x, op.kernel, op.stride, padding, sizes)
+    return windows(site, site.operand(), op.kernel, op.stride, op.padding, _one_over_n(site))
 
 
 @to_hls.register(pool.AdaptiveAvgPool1d, pool.AdaptiveAvgPool2d)
@@ -40,45 +34,79 @@ def adaptive_pool(op: pool.AdaptivePool, site: Site) -> Value:
     if any(a % b for a, b in zip(before, sizes, strict=True)):
         raise UnfitError(f"{before} pixels make {sizes} windows of unlike sizes", "use sizes that divide")
     kernel = tuple(a // b for a, b in zip(before, sizes, strict=True))
-    return _averaged(site, x, kernel, kernel, ((0, 0),) * len(kernel), sizes)
+    return windows(site, x, kernel, kernel, (0,) * len(kernel), _one_over_n(site))
 
 
 @to_hls.register(tensor.Mean)
 def mean(op: tensor.Mean, site: Site) -> Value:
-    """The same over a sequence of what is averaged, whose channels are all else."""
-    x = site.operand()
+    """The same over a sequence of what is averaged."""
+    return summed(site, site.operand(), op.dims, _one_over_n(site))
+
+
+def summed(site: Site, x: Value, dims: tuple[int, ...] | None, weight: Weights) -> Value:
+    """Sums over dimensions times one number: a window over a sequence whose channels are all else.
+
+    Args:
+        site: the node that wants it.
+        x: the operand.
+        dims: the dimensions, the batch included in their count; None for all.
+        weight: the number.
+    """
     rank = x.places.ndim
-    dims = {d % (rank + 1) - 1 for d in (range(rank + 1) if op.dims is None else op.dims)}
-    if -1 in dims:
-        raise UnfitError("a mean over the batch is no circuit", "leave the batch out")
-    kept = [d for d in range(rank) if d not in dims]
-    terms = math.prod(x.places.shape[d] for d in dims)
-    rest = tuple(x.places.shape[d] for d in kept)
-    x = arranged(site, x, axes=(*sorted(dims), *kept), shape=(terms, math.prod(rest)))
+    gone = {d % (rank + 1) - 1 for d in (range(rank + 1) if dims is None else dims)}
+    if -1 in gone:
+        raise UnfitError("a sum over the batch is no circuit", "leave the batch out")
+    kept = [d for d in range(rank) if d not in gone]
+    terms = math.prod(x.places.shape[d] for d in gone)
+    rest = math.prod(x.places.shape[d] for d in kept)
+    x = arranged(site, x, axes=(*sorted(gone), *kept), shape=(terms, rest))
     x = Value(x.layer, x.shape, x.places.T, x.numbers)
-    made = _averaged(site, x, (terms,), (1,), ((0, 0),), (1,))
+    made = _depthwise(site, x, (terms,), (1,), (0,), weight, (1,))
     shape = site.runner.shape(site.node)[1:]
     return Value(made.layer, made.shape, made.places.reshape(shape), made.numbers)
 
 
-def _averaged(
+def windows(
     site: Site,
     x: Value,
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
-    padding: tuple[tuple[int, int], ...],
+    padding: tuple[int, ...],
+    weight: Weights,
+) -> Value:
+    """Sums of windows times one number.
+
+    Args:
+        site: the node that wants it.
+        x: the operand.
+        kernel: the size of a window.
+        stride: its steps.
+        padding: zeros on either side.
+        weight: the number.
+    """
+    sizes = site.runner.shape(site.node)[2:]
+    reach = [n + 2 * p for n, p in zip(x.places.shape[1:], padding, strict=True)]
+    if any((n - 1) * s + k > r for n, s, k, r in zip(sizes, stride, kernel, reach, strict=True)):
+        raise UnfitError("windows that leave the image have a divisor of their own", "use ceil_mode=False")
+    return _depthwise(site, x, kernel, stride, padding, weight, sizes)
+
+
+def _depthwise(
+    site: Site,
+    x: Value,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    weight: Weights,
     sizes: tuple[int, ...],
 ) -> Value:
-    factor = _factor(site)
     channels = x.places.shape[0]
-    weight = Weights(np.full((channels, 1, *kernel), factor.codes[0], np.int64), factor.frac)
-    zeros = (weight.codes.flat[0] & -weight.codes.flat[0]).item().bit_length() - 1
-    weight = Weights(weight.codes >> zeros, weight.frac - zeros)
-    sums = x.numbers.with_zero().sums(weight.codes.reshape(channels, -1), weight.frac)
-    return depthwise(site, x, weight, None, sums, stride, padding, sizes)
+    full = Weights(np.full((channels, 1, *kernel), weight.codes[0], np.int64), weight.frac)
+    sums = x.numbers.with_zero().sums(full.codes.reshape(channels, -1), full.frac)
+    return depthwise(site, x, full, None, sums, stride, tuple((p, p) for p in padding), sizes)
 
 
-def _factor(site: Site) -> Factor:
+def _one_over_n(site: Site) -> Weights:
     """The ``1/n`` of the model."""
     op = site.node.op
     if not isinstance(op, QuantizedOp) or op.family != "integer" or op.formats["data_in"] is None:
@@ -87,4 +115,6 @@ def _factor(site: Site) -> Factor:
     found: Factor = module.factor(site.runner.shape(site.node.inputs[0]), op.formats["data_in"].bits)
     if len(found.codes) > 1:
         raise UnfitError("windows at the border have a divisor of their own", "use count_include_pad=True")
-    return found
+    code = next(iter(found.codes))
+    zeros = (code & -code).bit_length() - 1
+    return Weights(np.array([code >> zeros]), found.frac - zeros)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 
+from mase.ir import Fixed
 from mase.ir.ops import core, norm, tensor
 from mase.ir.ops.quantized import QuantizedOp
 from mase.runtime.hls.layout import arranged
 from mase.runtime.hls.network import Value
-from mase.runtime.hls.numbers import Range
+from mase.runtime.hls.numbers import Range, type_of_format
 from mase.runtime.hls.registry import UnfitError, to_hls
 from mase.runtime.hls.site import Site
-from mase.runtime.hls.weights import weights_of
+from mase.runtime.hls.weights import Weights, weights_of
 from mase.runtime.modules.norm import affine
 
-__all__ = ["batch_norm", "binary", "concat"]
+__all__ = ["batch_norm", "binary", "concat", "merged", "scaled", "together"]
 
 _OPS: dict[type[tensor.Binary], tuple[str, Callable[[Range, Range], Range]]] = {
     tensor.Add: ("add", Range.plus),
@@ -40,6 +42,14 @@ def binary(op: tensor.Binary, site: Site) -> Value:
     numbers = combine(x.numbers, y.numbers)
     if numbers.bits > 24 and not (isinstance(site.node.op, QuantizedOp) and site.node.op.family == "integer"):
         raise UnfitError("the model rounds its result to float32", "quantize its operands to fixed<W,F>")
+    return merged(site, name, x, y, numbers)
+
+
+def merged(site: Site, name: str, x: Value, y: Value, numbers: Range) -> Value:
+    """A function of two values of one shape, element by element."""
+    if x.places.shape != y.places.shape:
+        shapes = f"{x.places.shape} and {y.places.shape}"
+        raise UnfitError(f"shapes {shapes} are unlike", "expand the smaller one")
     x, y, axes = together(site, (x, y))
     made = site.add("Merge", [x, y], x.shape, numbers, op=name)
     return Value(made.layer, made.shape, _undone(made.places, axes), numbers)
@@ -50,8 +60,6 @@ def concat(op: tensor.Concat, site: Site) -> Value:
     """``Concatenate``, two values at a time."""
     *values, axes = together(site, [site.operand(i) for i in range(len(site.node.inputs))])
     rank = len(values[0].shape)
-    if site.streams and rank == 1:
-        raise UnfitError("hls4ml mixes up streams of vectors", 'use io_type="io_parallel"')
     if rank > 3:
         raise UnfitError("hls4ml joins up to three dimensions", "join fewer")
     axis = axes.index(op.dim % (rank + 1) - 1)
@@ -106,19 +114,47 @@ def batch_norm(op: norm.BatchNorm, site: Site) -> Value:
     most = x.numbers.frac + cast(Any, own.formats["weight"]).frac
     moved = module.quantized("bias", shift.detach())
     moved = weights_of(np.ldexp(1.0, -most) * (moved.double() * 2.0**most).round(), "bias")
-    channels, *spatial = x.places.shape
-    last = (*range(1, len(spatial) + 1), 0)
-    x = arranged(site, x, axes=last)
-    numbers = x.numbers.times(Range.among(by.codes, by.frac)).plus(Range.among(moved.codes, moved.frac))
+    return scaled(site, x, by, moved, 0)
+
+
+def scaled(
+    site: Site,
+    x: Value,
+    by: Weights,
+    plus: Weights | None,
+    axis: int | None,
+    result: Fixed | None = None,
+) -> Value:
+    """``x * by + plus``: ``BatchNormalization``.
+
+    Args:
+        site: the node that wants it.
+        x: the operand.
+        by: factors along ``axis``, or one.
+        plus: what is added, likewise.
+        axis: of the operand without the batch; None where there is one factor.
+        result: what the sum is rounded to; it stays exact if absent.
+    """
+    if axis is not None:
+        axes = (*(i for i in range(x.places.ndim) if i != axis), axis)
+        x = arranged(site, x, axes=axes)
+    channels = x.shape[-1]
+    zeros = Weights(np.zeros(1, np.int64), 0)
+    factors, offsets = (np.resize(w.values, channels) for w in (by, plus or zeros))
+    numbers = x.numbers.times(Range.among(by.codes, by.frac))
+    numbers = numbers if plus is None else numbers.plus(Range.among(plus.codes, plus.frac))
+    types = {"scale": by.type, "bias": (plus or zeros).type, "accum": str(numbers)}
     made = site.add(
         "BatchNormalization",
         [x],
         x.shape,
-        numbers,
-        types={"scale": by.type, "bias": moved.type, "accum": str(numbers)},
-        n_in=int(np.prod(x.shape)),
-        n_filt=channels if spatial else -1,
-        scale_data=by.values,
-        bias_data=moved.values,
+        numbers if result is None else Range.of(result),
+        result=None if result is None else type_of_format(result),
+        types=types,
+        n_in=math.prod(x.shape),
+        n_filt=channels if len(x.shape) > 1 else -1,
+        scale_data=factors,
+        bias_data=offsets,
     )
-    return Value(made.layer, made.shape, np.moveaxis(made.places, -1, 0), numbers)
+    places = x.places if axis is None else np.moveaxis(made.places, -1, axis)
+    return Value(made.layer, made.shape, places, made.numbers)

@@ -18,13 +18,17 @@ from mase.runtime.hls.registry import UnfitError, to_hls
 from mase.runtime.hls.site import Site
 from mase.runtime.hls.weights import Weights
 
-__all__ = ["convolution", "depthwise", "linear"]
+__all__ = ["channels_first", "convolution", "convolved", "dense", "depthwise", "linear"]
 
 
 @to_hls.register(nn.Linear)
 def linear(op: nn.Linear, site: Site) -> Value:
+    """``data_in @ weight.T + bias``."""
+    return dense(site, site.operand(), *_parameters(site))
+
+
+def dense(site: Site, x: Value, weight: Weights, bias: Weights | None) -> Value:
     """``Dense``; over the last dimension of more than one, a convolution with kernel 1."""
-    x, (weight, bias) = site.operand(), _parameters(site)
     outputs = len(weight.codes)
     sums = _sums(site, x.numbers, weight, bias)
     if x.places.ndim == 1:
@@ -73,10 +77,14 @@ def _by_place(weight: Weights, x: Value) -> Weights:
 
 @to_hls.register(conv.Conv1d, conv.Conv2d)
 def conv_layer(op: conv.Conv, site: Site) -> Value:
+    """A convolution with the weights of the graph."""
+    return convolved(op, site, site.operand(), *_parameters(site))
+
+
+def convolved(op: conv.Conv, site: Site, x: Value, weight: Weights, bias: Weights | None) -> Value:
     """``Conv1D``, ``Conv2D``, or their depthwise forms; dilated kernels and groups are filled with zeros."""
     if op.padding_mode != "zeros":
         raise UnfitError(f"padding by {op.padding_mode} is not known to hls4ml", "pad with zeros")
-    x, (weight, bias) = site.operand(), _parameters(site)
     sizes = site.runner.shape(site.node)[2:]
     spread = Weights(_dilated(weight.codes, op.dilation), weight.frac)
     numbers = x.numbers.with_zero() if any(map(any, op.padding)) else x.numbers
@@ -220,8 +228,8 @@ def _sums(site: Site, numbers: Range, weight: Weights, bias: Weights | None) -> 
     sums = numbers.sums(weight.codes.reshape(len(weight.codes), -1), weight.frac)
     if bias is not None:
         sums = sums.plus(Range.among(bias.codes, bias.frac))
-    exact = isinstance(site.node.op, QuantizedOp) and site.node.op.family == "integer"
-    if not exact and sums.bits > 24:
+    floats = isinstance(site.node.op, QuantizedOp) and site.node.op.family != "integer"
+    if floats and sums.bits > 24:
         raise UnfitError(
             f"the model sums {sums.bits} bits in float32", "quantize to fixed<W,F>, which is exact"
         )
