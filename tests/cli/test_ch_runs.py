@@ -162,6 +162,19 @@ def test_hardware_options_are_kept_in_the_result(ch: MaseOpt) -> None:
     assert kept == {"target": "xcu250", "num_targets": 2, "simulate": False}
 
 
+@pytest.mark.slow
+def test_the_target_is_the_part_that_a_project_is_for(ch: MaseOpt) -> None:
+    pytest.importorskip("hls4ml", reason="hls4ml is not installed")
+    formats = '[passes.quantize]\ndefault = { data_in = "fixed<8,4>", weight = "fixed<6,4>" }\n'
+    export = '[passes.export]\nformat = "hls"\nhls = { clock = 8.0, emulate = false }\n'
+    Path("c.toml").write_text(formats + export, encoding="utf-8")
+    result = ch("transform", "toy", "--config", "c.toml", "--target", "xc7z020clg400-1", "--num-targets", "2")
+    assert result.status == 0, result.err
+    assert "keeps num_targets; a project is for one device" in result.err
+    project = folder_of(result.out) / "transform" / "graph.hls" / "project.tcl"
+    assert 'set part "xc7z020clg400-1"' in project.read_text(encoding="utf-8")
+
+
 def test_an_option_without_effect_is_said_to_have_none(ch: MaseOpt, trained: Path) -> None:
     result = ch("test", "--load", str(trained), "--learning-rate", "1e-2", "--batch-size", "64")
     assert "--learning-rate has no effect on eval" in result.err

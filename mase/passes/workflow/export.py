@@ -129,7 +129,7 @@ def _show_layers(ctx: Context, graph: Graph, path: Path, options: HlsOptions, wr
     part = options.part or "the backend's own part"
     table = Table(title=f"{graph.name} as hls: {path}, {options.backend} on {part}", title_justify="left")
     for name in ("layer", "kind", "result", "sums", "weights"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for layer in written.layers:
         table.add_row(
             layer.name, layer.kind, *(layer.types.get(t, "") for t in ("result", "accum", "weight"))
