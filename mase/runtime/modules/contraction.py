@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mase.ir import Fixed
+from mase.ir.formats import Integer
 from mase.ir.ops import conv
 from mase.ir.ops import nn as nn_ops
 from mase.runtime.kernels import quantize
@@ -54,10 +55,17 @@ class Contraction(QuantizedModule):
     def _compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if bias is not None:
             bias = align_bias(bias, *(self.grid(role) for role in self.formats))
-        scales = scales_of(self, self.weight) if self.requant == "dyadic" else None
+        scales = scales_of(self, self.weight) if self._adds_in_units() else None
         if scales is not None and (self.outputs_first or not scales[1].dim()):
             return self._rescaled(x, weight, bias, *scales)
         return self.contract(x, weight, bias)
+
+    def _adds_in_units(self) -> bool:
+        """Whether a bias is whole numbers of the accumulator's unit, as integer layers of ONNX add it too."""
+        x, weight, bias = (self.formats[role] for role in ("data_in", "weight", "bias"))
+        if self.requant == "dyadic" or self.bias is None or isinstance(bias, Integer):
+            return self.requant == "dyadic"
+        return isinstance(weight, Integer) or (bias is not None and isinstance(x, Integer))
 
     def _rescaled(self, x: Tensor, weight: Tensor, bias: Tensor | None, own: Tensor, by: Tensor) -> Tensor:
         """With a bias in units of the accumulator, and in eval mode the sum of codes times that unit."""

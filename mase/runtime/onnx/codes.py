@@ -176,10 +176,11 @@ def bias_codes(site: Site) -> Codes | None:
     if not isinstance(x, Fixed | Integer) or not isinstance(w, Fixed | Integer | Binary | Ternary):
         return None
     weight = codes_of(site, "weight", w)
-    outputs = 1 if isinstance(op.float_op, conv.ConvTranspose) else 0
-    if weight.block is not None or weight.axis not in (None, outputs):
+    outputs = (None,) if isinstance(op.float_op, conv.ConvTranspose) else (None, 0)
+    if weight.block is not None or weight.axis not in outputs or weight.zero_point.any():
         return None
-    scale = (activation_scale(site, "data_in", x)[0] * weight.scale).astype(np.float32)
+    unit = activation_scale(site, "data_in", x)[0].astype(np.float64) * weight.scale.astype(np.float64)
+    scale = unit.astype(np.float32)
     if isinstance(b, Fixed):
         own = codes_of(site, "bias", b)
         values = own.codes.astype(np.float64) * np.ldexp(1.0, -b.frac)
@@ -189,7 +190,7 @@ def bias_codes(site: Site) -> Codes | None:
         values = site.array("bias").astype(np.float64)
     else:
         return None
-    codes = np.rint(values / scale.astype(np.float64)).astype(np.int64)
+    codes = np.rint(values / unit).astype(np.int64)
     if np.abs(codes).max(initial=0) >= 2**31:
         return None
     axis = None if scale.ndim == 0 else 0
