@@ -19,6 +19,7 @@ from mase.ir.axes import Axes
 from mase.runtime import modules as M
 from mase.runtime.kernels import Scale, quantize, scale_of
 from mase.runtime.modules.rows import along
+from mase.runtime.modules.scaled import bias_in_units
 from tests.runtime.families import CASES, FORMATS, operands
 from tests.runtime.test_families import quantized
 
@@ -192,7 +193,9 @@ def test_a_given_scale_stays() -> None:
     x = torch.randn(3, 4)
     q = quantize(x, "int<8>", Scale(torch.tensor(0.1)))
     w = quantize(layer.weight, "int<8,channel=0>")
-    assert torch.equal(layer(x), nn.functional.linear(q, w, layer.bias))
+    bias = bias_in_units(layer.bias, 0.1 * layer.weight.detach().abs().amax(1).double() / 127)
+    assert torch.allclose(layer(x), nn.functional.linear(q, w, bias), atol=1e-6)
+    assert not torch.allclose(layer(x), nn.functional.linear(q, w, layer.bias), atol=1e-6)
     assert "data_in_scale" in layer.state_dict()
 
 

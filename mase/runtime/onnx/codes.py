@@ -177,7 +177,7 @@ def bias_codes(site: Site) -> Codes | None:
         return None
     weight = codes_of(site, "weight", w)
     outputs = (None,) if isinstance(op.float_op, conv.ConvTranspose) else (None, 0)
-    if weight.block is not None or weight.axis not in outputs or weight.zero_point.any():
+    if weight.block is not None or weight.axis not in outputs:
         return None
     unit = activation_scale(site, "data_in", x)[0].astype(np.float64) * weight.scale.astype(np.float64)
     scale = unit.astype(np.float32)

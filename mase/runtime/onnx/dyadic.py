@@ -7,7 +7,7 @@ from mase.ir.diagnostics import Diagnostic
 from mase.ir.formats import Integer
 from mase.ir.ops.quantized import QuantizedOp, role_formats
 
-__all__ = ["check_dyadic"]
+__all__ = ["check_dyadic", "inexact_scales"]
 
 
 def check_dyadic(graph: Graph) -> None:
@@ -30,13 +30,25 @@ def check_dyadic(graph: Graph) -> None:
             source=node.loc,
             help='legalize-casts, then format="integer", is exact; so is fixed<W,F> here',
         )
-        for node in graph.find(QuantizedOp)
+        for node, role in inexact_scales(graph)
         if getattr(node.op, "requant", "float") == "dyadic"
-        for role, format in role_formats(node.op).items()
-        if isinstance(format, Integer) and not _shifts(node, role, format)
     ]
     if faults:
         raise MaseError(faults)
+
+
+def inexact_scales(graph: Graph) -> list[tuple[Node, str]]:
+    """The operands of ``int<W>`` whose scales are no powers of two, each as its node and its role.
+
+    Engines multiply by such scales in float32, so that results differ in their last bits, and a number that
+    close to a tie may become the code beside it.
+    """
+    return [
+        (node, role)
+        for node in graph.find(QuantizedOp)
+        for role, format in role_formats(node.op).items()
+        if isinstance(format, Integer) and not _shifts(node, role, format)
+    ]
 
 
 def _shifts(node: Node, role: str, format: Integer) -> bool:

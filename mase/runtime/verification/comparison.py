@@ -49,6 +49,7 @@ class Check:
             shows its values inside, if one of them does although no output does.
         skipped: why the engine did not run.
         failed: what it said when it ran and did not finish.
+        tolerance: how far apart numbers count as equal, as a share of the largest.
     """
 
     engine: str
@@ -58,6 +59,7 @@ class Check:
     first: Mismatch | None = None
     skipped: str | None = None
     failed: str | None = None
+    tolerance: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -71,6 +73,7 @@ class Check:
             "vectors": self.vectors,
             "compared": self.compared,
             "wrong": self.wrong,
+            "tolerance": self.tolerance,
         }
         if self.first is not None:
             made["first"] = vars(self.first) | {"index": list(self.first.index)}
@@ -154,7 +157,7 @@ def compare_outputs(
     if wrong:
         shared = (n for n in expected.values if n in found and found[n].dtype.kind == "f")
         first = next((m for n in shared if (m := _where(n, expected.values, found, tolerance))), None)
-    return Check(name, vectors, compared, wrong, first)
+    return Check(name, vectors, compared, wrong, first, tolerance=tolerance)
 
 
 def _first(
