@@ -32,6 +32,7 @@ from mase.passes.workflow.searching.objectives import Objective
 from mase.passes.workflow.searching.outcomes import Outcome, outcomes_of, pick_best
 from mase.passes.workflow.searching.storage import ProcessLock, open_storage
 from mase.passes.workflow.searching.study import SharedStudy
+from mase.passes.workflow.train import Train
 from mase.runtime.data import make_data
 from mase.runtime.lower import lower
 from mase.runtime.training.config import TrainConfig
@@ -181,6 +182,33 @@ def test_nothing_leaks_from_trial_to_trial() -> None:
         other = made.bench.run(made.quantized(b))
         assert made.bench.run(made.quantized(a)) == alone != other
         assert job(**options).bench.run(made.quantized(b)) == other
+
+
+def test_trials_learn_from_the_float_graph() -> None:
+    taught: dict[str, Any] = {"distill": "float", "distill_weight": 1.0, "learning_rate": 0.02}
+    made, labels_alone = (
+        job(train_steps=6, train=TrainConfig(**how)) for how in (taught, {"learning_rate": 0.02})
+    )
+    widths = dict.fromkeys(made.space.choices, "fixed<3>")
+    graph, other, by_hand = made.quantized(widths), labels_alone.quantized(widths), made.quantized(widths)
+    found = made.bench.run(graph)
+    assert labels_alone.bench.run(other) != found
+
+    seed = made.bench.train.seed
+    train = Train(**taught, max_epochs=-1, max_steps=6, seed=seed, baseline=False, report_to="none")
+    ctx = Context(by_hand)
+    train.run(by_hand, ctx)
+    assert ctx.metrics["val/loss"]["trained"] == found["val/loss"]
+    assert all(torch.equal(by_hand.state[key], graph.state[key]) for key in graph.state)
+    assert not any(torch.equal(by_hand.state[key], net().state[key]) for key in graph.state)
+
+
+def test_a_search_says_who_teaches(tmp_path: Path) -> None:
+    graph = net()
+    Pipeline('search{trials=2 train_steps=1 train={distill="float"}}').run(graph, output_dir=tmp_path)
+    assert all(row["val/accuracy"] for row in table(tmp_path))
+    with pytest.raises(MaseError, match=r"there is no teacher at 'nobody\.toml'"):
+        Pipeline('search{trials=2 train_steps=1 train={distill="nobody.toml"}}').run(net())
 
 
 def test_data_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
