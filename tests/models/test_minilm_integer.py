@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ from torch import Tensor
 
 import mase
 from examples.packaged.package import Package, PackageError
+from examples.packaged.sentiment import PACKAGE as REVIEWS
+from examples.packaged.sentiment import sentiment
 from mase.ir.ops.exact import ExactOp
 
 transformers = pytest.importorskip("transformers")
 
-# Weights and all operands of matrix products have 8 bits; what is added, normalised or looked up has 16.
+# The weights of linear layers and the operands of products have 8 bits: those of linear layers with a zero
+# point; queries, keys, values and attention's weights without. What is added, normalised or looked up has
+# 16: the residual stream, the operands and results of GELU and layer norm, their weights, and embeddings.
 RULES = """[
-    {op = "nn.linear", data_in = "int<8>", weight = "int<8,channel=0>"},
+    {op = "nn.linear", data_in = "uint<8,asym>", weight = "int<8,channel=0>"},
     {op = "tensor.add", data_in = "fixed<16>"},
     {op = "nn.layer_norm", data_in = "fixed<16>", weight = "fixed<16>", data_out = "fixed<16>"},
     {op = "nn.gelu", data_in = "fixed<16>", data_out = "fixed<16>"},
@@ -34,6 +39,19 @@ def folder() -> Path:
     if not (found / "model.safetensors").is_file():
         pytest.skip("run `make data`: all-MiniLM-L6-v2 has not been fetched")
     return found
+
+
+CALIBRATED, MEASURED = 96, 160
+
+
+def sentences(into: Path) -> list[str]:
+    """Of film reviews; none is measured that was calibrated on."""
+    if not REVIEWS.cached:
+        pytest.skip("run `make data`: the film reviews have not been fetched")
+    table = sentiment(into) / "test.csv"
+    with table.open(encoding="utf-8", newline="") as file:
+        found = [row["text"] for row in csv.DictReader(file)]
+    return found[: CALIBRATED + MEASURED]
 
 
 class Sentences(pl.LightningDataModule):
@@ -52,19 +70,17 @@ def embedded(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 @pytest.mark.slow
-def test_embeddings() -> None:
+def test_embeddings(tmp_path: Path) -> None:
     source = folder()
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source)
     model: Any = transformers.AutoModel.from_pretrained(source, add_pooling_layer=False).eval()
-    text = (Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")
-    lines = [" ".join(part.split()) for part in text.split(".")]
-    lines = [line for line in lines if len(line) > 30]
+    lines = sentences(tmp_path)
 
     def batch(texts: list[str]) -> dict[str, Tensor]:
         found = tokenizer(texts, padding="max_length", truncation=True, max_length=32, return_tensors="pt")
         return {name: found[name] for name in ("input_ids", "attention_mask")}
 
-    seen, new = batch(lines[::2][:32]), batch(lines[1::2][:32])
+    seen, new = batch(lines[:CALIBRATED]), batch(lines[CALIBRATED:])
     graph = mase.trace(model, kwargs=seen, dynamic={name: {0: "N", 1: "L"} for name in seen})
     mase.Pipeline([QUANTIZE, "legalize-casts"]).run(graph, Sentences(seen))
     assert {"int.softmax", "int.norm", "int.table"} <= {
@@ -77,5 +93,5 @@ def test_embeddings() -> None:
     vectors = [embedded(hidden, new["attention_mask"]) for hidden in (found, expected)]
     likeness = torch.cosine_similarity(*vectors)
     print(f"cosine: mean {float(likeness.mean()):.4f}, least {float(likeness.min()):.4f}")
-    assert float(likeness.mean()) >= 0.98
-    assert float(likeness.min()) >= 0.96
+    assert float(likeness.mean()) >= 0.99
+    assert float(likeness.min()) >= 0.98

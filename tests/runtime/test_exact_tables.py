@@ -12,6 +12,7 @@ import torch
 
 from mase.ir import Fixed, MaseError
 from mase.ir.ops import nn
+from mase.ir.ops.exact import Numbers
 from mase.runtime.exact.scalars import float_function, precise
 from mase.runtime.exact.tables import look_up, table_of, value_range
 from tests.runtime.integers_only import integers_only
@@ -62,6 +63,18 @@ def test_every_entry_is_correctly_rounded(op: Any, formats: tuple[Fixed, Fixed])
     source, target = formats
     expected = [correct(op, c, source, target) for c in range(source.code_min, source.code_max + 1)]
     assert table_of(op, source, target).tolist() == expected
+
+
+@pytest.mark.parametrize("op", FUNCTIONS, ids=str)
+def test_numbers_of_any_step(op: Any) -> None:
+    """Codes less a zero point, of a scale in float32."""
+    step, target = Fraction(float(torch.tensor(0.0371))), Fixed(8, 4)
+    numbers = Numbers(-17, 238, step)
+    with localcontext() as context:
+        context.prec = 60
+        values = [precise(op, Decimal(k * step.numerator) / step.denominator) for k in range(-17, 239)]
+    expected = [min(max(round(Fraction(v) * 16), -128), 127) for v in values]
+    assert table_of(op, numbers, target).tolist() == expected
 
 
 @pytest.mark.parametrize("op", FUNCTIONS, ids=str)

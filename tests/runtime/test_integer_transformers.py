@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import mase
 from mase.ir import Graph, MaseError
-from mase.ir.ops.exact import ExactOp
+from mase.ir.ops.exact import ExactOp, RoundsAlike
 from mase.ir.verify import verify
 from mase.runtime.integer import Interpreter
 from tests.runtime.integer_graphs import assert_equal_everywhere
@@ -101,6 +101,29 @@ def test_bert(dynamic: Any) -> None:
     if dynamic:  # another length than that of the capture
         ids = data.ids[:, :7].repeat(1, 3)
         assert_equal_everywhere(graph, integer, ids, torch.ones_like(ids))
+
+
+SCALED = """quantize{{nonlinear="table", requant=dyadic, batches=1,
+    default={{data_in="{0}", weight="int<8,channel=0>", probs="ufixed<8,8>"}}, rules=[
+        {{op="tensor.add", data_in="int<16>"}},
+        {{op="nn.*_norm", data_in="int<16>", weight="fixed<16>", data_out="fixed<16>"}},
+        {{op="nn.rotary_embedding", cos="fixed<8,6>", sin="fixed<8,6>"}},
+        {{op="nn.embedding", weight="int<16>"}}]}}"""
+SCALES = pytest.mark.parametrize("data_in", ["int<8>", "uint<8,asym>"])
+
+
+@SCALES
+@pytest.mark.parametrize("make", [bert, llama])
+def test_scales_of_any_size(make: Any, data_in: str) -> None:
+    """Every operand in int<W>, those of softmax, functions and norms too, by the same integers."""
+    model, data = make(), Sentences()
+    graph = mase.trace(model, kwargs=data.inputs, dynamic=DYNAMIC)
+    passes = "fuse-norms,fuse-attention,tabulate{positions=40}," * (make is llama)
+    mase.Pipeline(passes + SCALED.format(data_in)).run(graph, data)
+    integer = check(model, graph, data)
+    proofs = [n.meta[RoundsAlike] for n in integer.nodes if RoundsAlike in n.meta]
+    assert len(proofs) > 10
+    assert all(proof.doubtful == () for proof in proofs)
 
 
 @pytest.mark.parametrize("heads", [1, 2])

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, get_args, get_type_hints
 from mase.ir.axes import Axes
 from mase.ir.family import families, family_of, family_title
 from mase.ir.format import Format
-from mase.ir.formats import Fixed
+from mase.ir.formats import Fixed, Integer
 from mase.ir.op import Op, OperandSchema, OpError, get_op, op_names, register_dialect, register_op
 from mase.ir.types import TensorType, Type
 
@@ -55,7 +55,7 @@ class QuantizedOp(Op):
     data_out: Format | None
     """The format of the result; None where it stays as it was computed."""
     nonlinear: Nonlinear = "float"
-    """An attribute of `off_grid` ops in the integer family, ``float`` of all others."""
+    """An attribute of `off_grid` ops of fixed point and of scaled integers, ``float`` of all others."""
     requant: Requant = "float"
     """An attribute of ops in the family of scaled integers, ``float`` of all others."""
 
@@ -111,15 +111,19 @@ class QuantizedOp(Op):
         # What attention gives is a sum of products, exact as it is.
         needed = [role for role in cls.roles if role not in absent and role != "mask"]
         needed += [] if "probs" in cls.roles else ["data_out"]
-        missing = [role for role in needed if not isinstance(formats.get(role), Fixed)]
+        operands = cls.base.schema().operands
+        missing = [r for r in needed if not (isinstance(formats.get(r), Fixed) or _one_scale(formats.get(r)))]
         if missing:
             return f'nonlinear = "table" needs fixed<W,F> for {", ".join(missing)}'
+        scaled = [r for r in needed if r not in operands and not isinstance(formats.get(r), Fixed)]
+        if scaled:
+            return f'nonlinear = "table" takes int<W> for operands, and fixed<W,F> for {", ".join(scaled)}'
         return None
 
     @classmethod
     def has_tables(cls) -> bool:
         """Whether the op has the attribute `nonlinear`."""
-        return cls.family == "integer" and cls.base.off_grid
+        return cls.family in _TABLED and cls.base.off_grid
 
     def _check_tables(self, *operands: Any, **roles: Any) -> None:
         if self.nonlinear not in get_args(Nonlinear):
@@ -148,6 +152,7 @@ class QuantizedOp(Op):
 
 
 _SCALED = "scale_integer"
+_TABLED = ("integer", _SCALED)
 _SCALE = ("scale", "zero_point")
 
 
@@ -162,7 +167,7 @@ def derive(base: type[Op], family: str) -> type[QuantizedOp]:
     inherited = {f.name: hints[f.name] for f in fields(base)}  # type: ignore[arg-type]
     defaults = {f.name: f.default for f in fields(base) if f.default is not MISSING}  # type: ignore[arg-type]
     formats = (*base.quantized_roles, "data_out")
-    options: dict[str, Any] = {"nonlinear": Nonlinear} if family == "integer" and base.off_grid else {}
+    options: dict[str, Any] = {"nonlinear": Nonlinear} if family in _TABLED and base.off_grid else {}
     options |= {"requant": Requant} if family == _SCALED else {}
     namespace: dict[str, Any] = {
         "__module__": __name__,
@@ -178,6 +183,11 @@ def derive(base: type[Op], family: str) -> type[QuantizedOp]:
     made = type(f"{base.__name__}{family_title(family)}", (QuantizedOp,), namespace)
     globals()[made.__name__] = made  # where pickle looks for it
     return register_op(_name(base, family))(made)
+
+
+def _one_scale(format: Format | None) -> bool:
+    """Whether numbers are integers times a scale that is one for the tensor."""
+    return isinstance(format, Integer) and format.reach == "tensor" and format.channel is None
 
 
 def _name(base: type[Op], family: str) -> str:

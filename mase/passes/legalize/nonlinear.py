@@ -11,7 +11,7 @@ from torch import Tensor
 from mase.ir.formats import Fixed
 from mase.ir.graph import Node
 from mase.ir.ops import attention, exact, nn, norm, tensor
-from mase.ir.ops.exact import Code, Interval
+from mase.ir.ops.exact import Code, Interval, Numbers
 from mase.ir.ops.quantized import QuantizedOp
 from mase.ir.ops.torch import Call
 from mase.ir.template import Template
@@ -47,18 +47,25 @@ def _fixed(op: QuantizedOp, role: str) -> Fixed:
     return cast(Fixed, op.data_out if role == "data_out" else op.formats[role])
 
 
+def _numbers(node: Node, legal: Legalizer) -> Numbers:
+    """What the operand's codes mean, less their zero point."""
+    target = legal.target(node, "data_in")
+    return Numbers(target.min - target.zero_point, target.max - target.zero_point, target.scale)
+
+
 @legalize.register(nn.Activation)
 def activation(node: Node, legal: Legalizer) -> Value:
     """A function of one number."""
     op = _by_table(node, legal)
     if not has_table(op.float_op):
         raise legal.fault(node, "has no table", "leave it out, or add a rule")
-    source, out = _fixed(op, "data_in"), _fixed(op, "data_out")
+    x, out = legal.operand(node, 0), _fixed(op, "data_out")
+    source = _numbers(node, legal)
     code = Code(out.width, out.signed)
     return legal.emit(
         node,
-        exact.Table(format=code, first=source.code_min),
-        legal.operand(node, 0),
+        exact.Table(format=code, first=source.first + x.zero_point),
+        x,
         scaling=Scaling.power(-out.frac),
         roles={"table": (table_of(op.float_op, source, out), code)},
         name=node.name,
@@ -86,17 +93,19 @@ def normalization(node: Node, legal: Legalizer) -> Value:
         role: (codes_of(legal.old.state[node.params[role]], f), Code(f.width, f.signed))
         for role, f in formats.items()
     }
+    x = legal.operand(node, 0)
     made = exact.Norm.of(
-        _fixed(op, "data_in"),
+        _numbers(node, legal),
         out,
         count=math.prod(base.normalized_shape),
         eps=base.epsilon,
         centered=isinstance(base, norm.LayerNorm),
         dims=len(base.normalized_shape),
+        zero_point=x.zero_point,
         **formats,
     )
     scaling = Scaling.power(-out.frac)
-    return legal.emit(node, made, legal.operand(node, 0), scaling=scaling, roles=roles, name=node.name)
+    return legal.emit(node, made, x, scaling=scaling, roles=roles, name=node.name)
 
 
 @legalize.register(attention.Attention)
@@ -112,7 +121,8 @@ def attend(node: Node, legal: Legalizer) -> Value:
     if base.grouped:
         k, v = (_shared(node, legal, t, what) for t, what in ((k, "key"), (v, "value")))
     scale = 1 / math.sqrt(features) if base.scale is None else base.scale
-    product = exact.MatMul(width=FIT, terms=features)
+    zeros = {"zero_point": q.zero_point, "other_zero_point": k.zero_point}
+    product = exact.MatMul(width=FIT, terms=features, **zeros)
     turned = _turned(node, legal, k)
     scaling = q.scaling.times(k.scaling)
     scores = legal.emit(node, product, q, turned, scaling=scaling, name=f"{node.name}_scores")
@@ -122,7 +132,8 @@ def attend(node: Node, legal: Legalizer) -> Value:
     masks = [legal.operand(node, 3) if added else _kept(legal, m) for m in node.inputs[3:]]
     probs_scaling = Scaling.power(-weights.frac)
     probs = legal.emit(node, made, scores, *masks, scaling=probs_scaling, name=f"{node.name}_probs")
-    product = exact.MatMul(width=FIT, terms=_terms(v.node.tensor_type, weights))
+    terms = _terms(v.node.tensor_type, weights)
+    product = exact.MatMul(width=FIT, terms=terms, other_zero_point=v.zero_point)
     return legal.emit(node, product, probs, v, scaling=probs.scaling.times(v.scaling))
 
 

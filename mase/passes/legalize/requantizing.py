@@ -9,6 +9,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from mase.ir.format import Rounding
 from mase.ir.ops.exact import Code, Dyadic, Interval, Requantization, Requantize, RoundsAlike
 from mase.ir.ops.exact.ties import round_alike
 from mase.passes.legalize.value import Target, Value
@@ -20,9 +21,10 @@ Roles = dict[str, tuple[Tensor, Code | None]]
 _PRODUCT_BITS = 62
 _SHIFT = 62
 _FLOAT_BITS = 53
-_FLOAT_ERROR = Fraction(1, 2**50)
+_FLOAT_ERROR = Fraction(2**50 + 1, 2**102)
 """Relative, of a module that multiplies an exact sum by its scale and divides it by the next one."""
-_NEIGHBOURS = [side * step for step in range(1, 17) for side in (1, -1)]
+_WIDE_BITS = 52
+_NEIGHBOURS = [side * step for step in range(1, 9) for side in (1, -1)]
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,30 @@ def requantization(value: Value, target: Target) -> Rescaling:
 
     Scales whose ratio is a power of two need no multiplier. Any other ratio becomes a number with a
     multiplier of 31 bits, fewer where the product with a wide accumulator would leave int64: the nearest
-    one for which no accumulator is rounded otherwise than by float64; the nearest of all if there is none.
+    one for which no accumulator is rounded otherwise than by float64. Where a channel has none, as happens
+    with results of 16 bits, all channels take multipliers of 52 bits; where that is not enough, the nearest.
 
     Args:
         value: what is to be requantized.
         target: the codes that are wanted.
     """
-    found = [_multiplier(unit, value, target) for unit in value.scaling.factors]
-    factors = [factor for factor, _ in found]
+    ratios = [_Ratio.of(unit, value, target) for unit in value.scaling.factors]
+    chosen, wide = [ratio.short() for ratio in ratios], False
+    if not all(c.proved for c in chosen) and all(ratio.may_be_wide for ratio in ratios):
+        longer = [ratio.long() for ratio in ratios]
+        if sum(c.proved for c in longer) > sum(c.proved for c in chosen):
+            chosen, wide = longer, True
+    factors = [c.factor for c in chosen]
     same = all(f == Dyadic(1, 0) for f in factors) and value.zero_point == target.zero_point
     if same and value.interval.within(target.range):
         return Rescaling()
+    powers = all(map(is_power, (*value.scaling.factors, target.scale)))
+    doubtful = tuple(i for i, c in enumerate(chosen) if not c.proved)
+    proof = None if powers else RoundsAlike(channels=len(factors), doubtful=doubtful)
+    return Rescaling(*_op(factors, value, target, wide), proof)
+
+
+def _op(factors: list[Dyadic], value: Value, target: Target, wide: bool) -> tuple[Requantize, Roles]:
     single = len(set(factors)) == 1
     record = Requantization(
         width=target.format.width,
@@ -67,45 +82,84 @@ def requantization(value: Value, target: Target) -> Rescaling:
         source_zero_point=value.zero_point,
         multiplier=factors[0].multiplier if single else 1,
         shift=factors[0].shift if single else 0,
+        wide=wide,
     )
-    doubtful = tuple(i for i, (_, proved) in enumerate(found) if not proved)
-    powers = all(map(is_power, (*value.scaling.factors, target.scale)))
-    proof = None if powers else RoundsAlike(channels=len(factors), doubtful=doubtful)
     if single:
-        return Rescaling(Requantize(to=record), proof=proof)
+        return Requantize(to=record), {}
     assert value.scaling.axis is not None
     roles = {"shift": _integers([f.shift for f in factors])}
     if any(f.multiplier != 1 for f in factors):
         roles["multiplier"] = _integers([f.multiplier for f in factors])
-    return Rescaling(Requantize(to=record, axis=value.scaling.axis), roles, proof)
+    return Requantize(to=record, axis=value.scaling.axis), roles
 
 
-def _multiplier(unit: Fraction, value: Value, target: Target) -> tuple[Dyadic, bool]:
-    """The number that stands for the ratio of two scales, and whether it rounds as modules do."""
-    centred, ratio = value.interval.shifted(value.zero_point), unit / target.scale
-    bits = max(min(31, _PRODUCT_BITS - centred.width), 1)
-    nearest = _within_shift(Dyadic.nearest(ratio, bits))
-    if nearest.value == ratio and is_dyadic(unit):
-        significant = max(nearest.multiplier.bit_length(), Dyadic.nearest(unit, 64).multiplier.bit_length())
-        if centred.width + significant <= _FLOAT_BITS:
-            return nearest, True  # the module's products and quotients are exact as well
-    limit = max(abs(target.min - target.zero_point), abs(target.max - target.zero_point))
-    largest = min(centred.magnitude, ceil((limit + 2) / ratio))  # beyond, both saturate
+@dataclass(frozen=True)
+class _Chosen:
+    """A multiplier and a shift, and whether they are proved to round as modules do."""
 
-    def proved(factor: Dyadic, error: Fraction = _FLOAT_ERROR) -> bool:
-        off = abs(factor.value / ratio - 1) + error
-        alike = round_alike(ratio, factor.value, largest, error, target.format.rounding)
-        return alike and off * (limit + 2) <= 1
+    factor: Dyadic
+    proved: bool
 
-    if proved(nearest):
-        return nearest, True
-    if round_alike(ratio, ratio, largest, _FLOAT_ERROR, target.format.rounding):
-        scale = bits - nearest.multiplier.bit_length() + nearest.shift
-        for step in _NEIGHBOURS:
-            other = _within_shift(Dyadic.nearest(nearest.value + step * Fraction(2) ** -scale, bits))
-            if proved(other):
-                return other, True
-    return nearest, False
+
+@dataclass(frozen=True)
+class _Ratio:
+    """The ratio of a value's scale to that of a target, and what multiplies instead.
+
+    Args:
+        exact: the ratio.
+        unit: the value's scale.
+        codes: what the value's codes, less their zero point, may be.
+        limit: the largest result that is not saturated, or a larger one.
+        rounding: how results are rounded.
+    """
+
+    exact: Fraction
+    unit: Fraction
+    codes: Interval
+    limit: int
+    rounding: Rounding
+
+    @classmethod
+    def of(cls, unit: Fraction, value: Value, target: Target) -> _Ratio:
+        limit = max(abs(target.min - target.zero_point), abs(target.max - target.zero_point))
+        codes = value.interval.shifted(value.zero_point)
+        return cls(unit / target.scale, unit, codes, limit, target.format.rounding)
+
+    @property
+    def may_be_wide(self) -> bool:
+        """Whether products in two parts are int64."""
+        return self.codes.width <= 35 and Fraction(1, 2**20) <= self.exact < 2**20
+
+    def short(self) -> _Chosen:
+        """A multiplier whose products are int64: the nearest, or one of the next if only those are proved."""
+        bits = max(min(31, _PRODUCT_BITS - self.codes.width), 1)
+        nearest = _within_shift(Dyadic.nearest(self.exact, bits))
+        if self._proves(nearest) or not self._alike(self.exact):
+            return _Chosen(nearest, self._proves(nearest))
+        step = Fraction(2) ** (nearest.multiplier.bit_length() - bits - nearest.shift)
+        others = (_within_shift(Dyadic.nearest(nearest.value + i * step, bits)) for i in _NEIGHBOURS)
+        found = next((other for other in others if self._proves(other)), None)
+        return _Chosen(found or nearest, found is not None)
+
+    def long(self) -> _Chosen:
+        """The nearest multiplier of 52 bits, with as many zeros at its end as it does not need."""
+        found = Dyadic.nearest(self.exact, _WIDE_BITS)
+        zeros = _WIDE_BITS - found.multiplier.bit_length()
+        found = Dyadic(found.multiplier << zeros, found.shift + zeros)
+        return _Chosen(found, self._proves(found))
+
+    def _proves(self, factor: Dyadic) -> bool:
+        """Whether a factor rounds every code as modules do."""
+        if factor.value == self.exact and is_dyadic(self.unit):
+            significant = (Dyadic.nearest(f, 64).multiplier.bit_length() for f in (factor.value, self.unit))
+            if self.codes.width + max(significant) <= _FLOAT_BITS:
+                return True  # the module's products and quotients are exact as well
+        off = abs(factor.value / self.exact - 1) + _FLOAT_ERROR
+        return off * (self.limit + 2) <= 1 and self._alike(factor.value)
+
+    def _alike(self, factor: Fraction) -> bool:
+        largest = min(self.codes.magnitude, ceil((self.limit + 2) / self.exact))  # beyond, both saturate
+        return round_alike(self.exact, factor, largest, _FLOAT_ERROR, self.rounding)
 
 
 def is_dyadic(number: Fraction) -> bool:
@@ -129,5 +183,5 @@ def _within_shift(factor: Dyadic) -> Dyadic:
 def _integers(values: list[int]) -> tuple[Tensor, Code | None]:
     format = Code.holding(min(values), max(values))
     signed = Interval(min(values), max(values)).width
-    dtype = torch.int8 if signed <= 8 else torch.int32
+    dtype = torch.int8 if signed <= 8 else torch.int32 if signed <= 32 else torch.int64
     return torch.tensor(values, dtype=dtype), format if format.width <= 32 else None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from mase.ir.diagnostics import MaseError
 from mase.ir.format import Format
-from mase.ir.formats import Fixed, FixedWidth
+from mase.ir.formats import Fixed, FixedWidth, Integer
 from mase.ir.graph import Graph, Node
 from mase.ir.op import Op, OpError
 from mase.ir.ops import attention, nn, norm, tensor
@@ -27,7 +27,8 @@ def with_results(
     """What is asked of a node that is to compute by tables.
 
     Where nothing else is said the result is as wide as the operand, the weights of a softmax are unsigned
-    numbers up to 1, the bias of a norm has 16 bits, and so has a mask that is added.
+    numbers up to 1, the bias of a norm has 16 bits, and so has a mask that is added. The weight of a norm in
+    ``int<W>`` becomes ``fixed<W>``.
 
     Args:
         node: a node whose op is `off_grid`.
@@ -42,15 +43,18 @@ def with_results(
             found["mask"] = MASK
     elif isinstance(op, nn.Softmax):
         found["data_out"] = _weights(first)
-    elif isinstance(first, Fixed | FixedWidth):
+    elif isinstance(first, Fixed | FixedWidth | Integer):
         found["data_out"] = FixedWidth(first.width, rounding=first.rounding)
         if isinstance(op, norm.LayerNorm) and "bias" in node.params:
             found["bias"] = FixedWidth(_BIAS_WIDTH, rounding=first.rounding)
+    weight = formats.get("weight")
+    if isinstance(weight, Integer):  # what multiplies a normalised number has a scale of its own nowhere
+        formats = {**formats, "weight": FixedWidth(weight.width, rounding=weight.rounding)}
     return dict(formats) | {role: format for role, format in found.items() if role not in given}
 
 
 def _weights(like: Format | None) -> Format | None:
-    if not isinstance(like, Fixed | FixedWidth):
+    if not isinstance(like, Fixed | FixedWidth | Integer):
         return like
     return Fixed(like.width, like.width, signed=False, rounding=like.rounding)
 

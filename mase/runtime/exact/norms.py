@@ -23,7 +23,7 @@ def normalized(op: Norm, codes: Tensor) -> Tensor:
 
     Args:
         op: the parameters.
-        codes: int64 codes of the operand.
+        codes: int64 codes of the operand, less their zero point.
 
     Example:
         >>> import torch
@@ -65,7 +65,7 @@ def norm(op: Norm, codes: Tensor, *, weight: Tensor | None = None, bias: Tensor 
         >>> norm(op, torch.tensor([1, 2, 3, 4]), weight=torch.tensor(64), bias=torch.tensor(16)).tolist()
         [-11, 18, 46, 75]
     """
-    result, frac = normalized(op, codes), op.frac
+    result, frac = normalized(op, codes - op.zero_point if op.zero_point else codes), op.frac
     if weight is not None and op.weight_frac is not None:
         result, frac = result * weight, frac + op.weight_frac
     if bias is not None and op.bias_frac is not None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mase.ir.format import Rounding
 from mase.ir.ops.exact import Requantization, Requantize
+from mase.ir.ops.exact.requantization import PART_BITS
 from mase.runtime.exact.registry import execute
 
 __all__ = ["requantize", "shift_round"]
@@ -65,6 +66,9 @@ def requantize(
     """
     centred = x.long() - to.source_zero_point if to.source_zero_point else x.long()
     by = to.multiplier if multiplier is None else _along(axis, multiplier, x)
+    if to.wide:
+        rounded = _in_parts(centred, by, to.shift if shift is None else _along(axis, shift, x), to)
+        return (rounded + to.zero_point).clamp(to.min, to.max)
     product = centred if multiplier is None and to.multiplier == 1 else centred * by
     if shift is None:
         rounded = _shifted(product, to)
@@ -73,6 +77,15 @@ def requantize(
         right = shift_round(product, shifts.clamp(min=0), to.rounding)
         rounded = _shifted_left(right, (-shifts).clamp(min=0), to)
     return (rounded + to.zero_point if to.zero_point else rounded).clamp(to.min, to.max)
+
+
+def _in_parts(x: Tensor, by: int | Tensor, shift: int | Tensor, to: Requantization) -> Tensor:
+    """The product's upper bits, and below them one that tells whether any of the others is set."""
+    mask = (1 << PART_BITS) - 1
+    lower = x * (by & mask)
+    upper = x * (by >> PART_BITS) + (lower >> PART_BITS)
+    sticky = (upper << 1) | ((lower & mask) != 0).long()
+    return shift_round(sticky, shift - PART_BITS + 1, to.rounding)
 
 
 def _shifted(x: Tensor, to: Requantization) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from functools import lru_cache
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mase.ir import Fixed, MaseError, Op
-from mase.ir.ops.exact.table import Table
+from mase.ir.ops.exact import Numbers, Table
 from mase.runtime.exact.registry import execute
 from mase.runtime.exact.scalars import DIGITS, float_function, has_table, precise
 
@@ -45,9 +44,9 @@ def table(op: Table, data_in: Tensor, *, table: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _codes_of(op: Op, source: Fixed, target: Fixed) -> tuple[int, ...]:
+def _codes_of(op: Op, source: Numbers, target: Fixed) -> tuple[int, ...]:
     _check(op, source)
-    x = torch.arange(source.code_min, source.code_max + 1).double() * 2.0**-source.frac
+    x = _values(source)
     values = float_function(op, x)
     scaled = values * 2.0**target.frac
     ties = 0.0 if target.rounding == "floor" else 0.5
@@ -58,11 +57,11 @@ def _codes_of(op: Op, source: Fixed, target: Fixed) -> tuple[int, ...]:
     in_range = (scaled >= target.code_min - 1) & (scaled <= target.code_max + 1)
     codes = [int(c) for c in found.clamp(target.code_min, target.code_max)]
     for i in map(int, (doubtful & in_range).nonzero().flatten()):
-        codes[i] = _rounded(op, source.code_min + i, source, target)
+        codes[i] = _rounded(op, source.first + i, source, target)
     return tuple(codes)
 
 
-def table_of(op: Op, source: Fixed, target: Fixed) -> Tensor:
+def table_of(op: Op, source: Fixed | Numbers, target: Fixed) -> Tensor:
     """The code in ``target`` of the function's value at each code of ``source``.
 
     Every entry is the correctly rounded value of the real function: what float64 leaves in doubt is decided
@@ -71,11 +70,11 @@ def table_of(op: Op, source: Fixed, target: Fixed) -> Tensor:
 
     Args:
         op: the function, see `has_table`.
-        source: the operand's format, of at most 16 bits.
+        source: the operand's format, or its numbers, of at most 16 bits.
         target: the result's format.
 
     Returns:
-        int64 of ``2**width`` entries (one less if ``source`` is narrow); the first is that of the least code.
+        int64, an entry for each number; the first is that of the least.
 
     Raises:
         MaseError: if the op has no table or the operand is too wide.
@@ -85,10 +84,14 @@ def table_of(op: Op, source: Fixed, target: Fixed) -> Tensor:
         >>> table_of(nn.Sigmoid(), Fixed(3, 0), Fixed(8, 8, signed=False)).tolist()
         [5, 12, 31, 69, 128, 187, 225, 244]
     """
-    return torch.tensor(_codes_of(op, source, target))
+    return torch.tensor(_codes_of(op, Numbers.of(source), target))
 
 
-def _check(op: Op, source: Fixed) -> None:
+def _values(source: Numbers) -> Tensor:
+    return torch.arange(source.first, source.last + 1).double() * float(source.step)
+
+
+def _check(op: Op, source: Numbers) -> None:
     if not has_table(op):
         raise MaseError.of(f"{op.name} is no function of one number, so it has no table")
     if source.width > MAX_TABLE_BITS:
@@ -98,11 +101,12 @@ def _check(op: Op, source: Fixed) -> None:
         )
 
 
-def _rounded(op: Op, code: int, source: Fixed, target: Fixed) -> int:
+def _rounded(op: Op, code: int, source: Numbers, target: Fixed) -> int:
     """One entry, by decimals; a value within 1e-30 of a tie is one, for no other comes so near."""
     with localcontext() as context:
         context.prec = DIGITS
-        value = precise(op, Decimal(code) * _power(-source.frac)) * _power(target.frac)
+        x = Decimal(code * source.step.numerator) / source.step.denominator
+        value = precise(op, x) * _power(target.frac)
         below = value.to_integral_value(ROUND_FLOOR)
         part = value - below
         found = int(below)
@@ -121,12 +125,12 @@ def _power(exponent: int) -> Decimal:
     return Decimal(2) ** exponent
 
 
-def value_range(op: Op, source: Fixed) -> tuple[float, float]:
+def value_range(op: Op, source: Fixed | Numbers) -> tuple[float, float]:
     """The least and the largest value of a function over the numbers of a format.
 
     Args:
         op: the function, see `has_table`.
-        source: the operand's format, of at most 16 bits.
+        source: the operand's format, or its numbers, of at most 16 bits.
 
     Example:
         >>> from mase.ir.ops import nn
@@ -134,7 +138,7 @@ def value_range(op: Op, source: Fixed) -> tuple[float, float]:
         >>> round(low, 4), round(high, 4)
         (-0.2784, 7.9347)
     """
-    _check(op, source)
-    x = torch.arange(source.code_min, source.code_max + 1).double() * math.ldexp(1.0, -source.frac)
-    values = float_function(op, x)
+    numbers = Numbers.of(source)
+    _check(op, numbers)
+    values = float_function(op, _values(numbers))
     return float(values.min()), float(values.max())

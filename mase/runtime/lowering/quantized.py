@@ -28,6 +28,7 @@ def quantized(op: QuantizedOp, source: Source) -> QuantizedModule:
         set_padding(module, base)
     _set_scales(module, source)
     module.wide = may_stay_wide(source.node)
+    module.divided = module.wide and _is_divided(source.node)
     if isinstance(source.node.type, TensorType) and isinstance(source.node.type.format, Dtype):
         module.returns(torch_dtype(source.node.type.format))
     return module
@@ -56,6 +57,14 @@ def may_stay_wide(node: Node) -> bool:
     if node in node.graph.outputs or not node.users:
         return False
     return all(_requantizes(user, node) for user in node.users)
+
+
+def _is_divided(node: Node) -> bool:
+    """Whether a use of a value, moved or not, divides it by a scale in float64."""
+    return any(
+        user.op.requant == "dyadic" if isinstance(user.op, QuantizedOp) else _is_divided(user)
+        for user in node.users
+    )
 
 
 def _requantizes(user: Node, value: Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from mase.ir.ops import exact
 from mase.ir.ops import nn as nn_ops
 from mase.runtime.exact import execute
 from mase.runtime.exact.tables import look_up, table_of
-from mase.runtime.modules.codes import codes_of, computes_integers, fixed, real, where_nan
+from mase.runtime.modules.codes import centred, computes_integers, fixed, numbers, real, where_nan
 from mase.runtime.modules.elementwise import Unary
 from mase.runtime.modules.factory import arithmetic
 from mase.runtime.modules.scaled import precise
@@ -48,15 +49,15 @@ class Activation(Unary):
         """The result for one tensor."""
         if not computes_integers(self, input):
             return super().forward(input)
-        source, out = fixed(self, "data_in"), fixed(self, "data_out")
-        found = self.integers(codes_of(input, source))
-        return where_nan(input, real(self, found, out.frac, 2**out.width, input), self.rows())
+        out = fixed(self, "data_out")
+        found = self.integers(centred(self, "data_in", input))
+        return where_nan(input, real(self, found, Fraction(out.step), 2**out.width, input), self.rows())
 
     def integers(self, codes: Tensor) -> Tensor:
-        """The result's codes for those of the operand."""
-        source, out = fixed(self, "data_in"), fixed(self, "data_out")
+        """The result's codes for those of the operand, less their zero point."""
+        source, out = numbers(self, "data_in"), fixed(self, "data_out")
         table = table_of(self.mase_op.float_op, source, out).to(codes.device)
-        return look_up(codes, table, source.code_min)
+        return look_up(codes, table, source.first)
 
     def rows(self) -> tuple[int, ...]:
         """The dimensions whose numbers decide together."""
@@ -68,7 +69,7 @@ class Softmax(Activation):
     """Weights that sum to one along ``dim``."""
 
     def integers(self, codes: Tensor) -> Tensor:
-        op = exact.Softmax.of(fixed(self, "data_in").step, fixed(self, "data_out"), dim=self.rows()[0])
+        op = exact.Softmax.of(numbers(self, "data_in").step, fixed(self, "data_out"), dim=self.rows()[0])
         return execute(op, codes)
 
     def rows(self) -> tuple[int, ...]:

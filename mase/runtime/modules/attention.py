@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from functools import partial
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from mase.ir.ops import attention, exact
 from mase.runtime.exact import execute
 from mase.runtime.exact.products import exact_product
 from mase.runtime.modules.base import QuantizedModule
-from mase.runtime.modules.codes import codes_of, computes_integers, fixed, real, where_nan
+from mase.runtime.modules.codes import centred, codes_of, computes_integers, fixed, numbers, real, where_nan
 from mase.runtime.modules.factory import arithmetic
 
 __all__ = ["Attention", "QuantizedAttention"]
@@ -83,20 +84,22 @@ class QuantizedAttention(QuantizedModule):
     def _integers(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         key, value = self._shared(query, key, value)
         operands = {"query": query, "key": key, "value": value}
-        q, k, v = (codes_of(x, fixed(self, role)) for role, x in operands.items())
+        q, k, v = (centred(self, role, x) for role, x in operands.items())
+        steps = {role: numbers(self, role).step for role in operands}
         weights = fixed(self, "probs")
-        step = fixed(self, "query").step * fixed(self, "key").step * self._scale(query)
+        step = steps["query"] * steps["key"] * Fraction(self._scale(query))
         added = None if mask is None or mask.dtype is torch.bool else self._format_of_mask()
         op = exact.Softmax.of(step, weights, causal=cast(Any, self).causal, mask=added)
         scores = exact_product(q, k.transpose(-2, -1), q.shape[-1], torch.matmul)
         masks = () if mask is None else (mask if added is None else codes_of(mask, added),)
         probs = execute(op, scores, *masks)
         result = exact_product(probs, v, v.shape[-2], torch.matmul)
-        frac = weights.frac + fixed(self, "value").frac
         unknown = (key.isnan() | value.isnan()).any((-2, -1), keepdim=True)  # to whoever may attend to it
         if mask is not None:
             unknown = unknown | mask.isnan().any(-1, keepdim=True)
-        found = real(self, result, frac, 2**53, query).masked_fill(unknown, torch.nan)
+        found = real(self, result, Fraction(weights.step) * steps["value"], 2**53, query).masked_fill(
+            unknown, torch.nan
+        )
         return where_nan(query, found, (-1,))
 
     def _format_of_mask(self) -> Fixed:

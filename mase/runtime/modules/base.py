@@ -56,6 +56,8 @@ class QuantizedModule(nn.Module, ABC):
     wide: bool
     """Whether a result that needs float64 stays one in eval mode. Otherwise it is rounded to the type
     of the input, which hides bits from a further quantizer."""
+    divided: bool
+    """Whether what takes a wide result divides it by a scale in float64, as ``requant = "dyadic"`` does."""
     clip_grad: bool
     """Whether no gradient passes where an operand lies outside of its format's range."""
 
@@ -72,7 +74,7 @@ class QuantizedModule(nn.Module, ABC):
         self.data_out = found.pop("data_out")
         self.formats = found
         self._axes = self._axes_of_rows()
-        self.wide = False
+        self.wide = self.divided = False
         self.clip_grad = True
         self._result: torch.dtype | None = None
 
@@ -192,13 +194,19 @@ class QuantizedModule(nn.Module, ABC):
             with _no_autocast(first.device):
                 ready = (None if x is None else precise(self, role, x) for role, x in pairs)
                 result = precise(self, "data_out", compute(*ready))
-            return result if self.wide else result.to(self._result or first.dtype)
+            return self.returned(result, first)
         if exact is None:
             return self.quantized("data_out", compute(*(self._plain(role, x) for role, x in pairs)))
         with _no_autocast(first.device):
             ready = (None if x is None else self._on_grid(role, x, exact) for role, x in pairs)
             result = self.quantized("data_out", compute(*ready))
-        return result if self.wide else result.to(self._result or first.dtype)
+        return self.returned(result, first)
+
+    def returned(self, result: Tensor, like: Tensor) -> Tensor:
+        """An exact result in the type that the module returns."""
+        if self.wide:
+            return result.double() if self.divided else result
+        return result.to(self._result or like.dtype)
 
     def _on_grid(self, role: str, x: Tensor, exact: torch.dtype) -> Tensor:
         """An operand in the type that holds it once it is quantized, and no sooner: a second rounding."""

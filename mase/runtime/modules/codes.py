@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import cast
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from mase.ir import Fixed
+from mase.ir import Fixed, MaseError
+from mase.ir.formats import Integer
+from mase.ir.ops.exact import Numbers, Quantity
 from mase.runtime.kernels import quantize
 from mase.runtime.modules.base import QuantizedModule
 from mase.runtime.modules.grid import Grid, exact_type
+from mase.runtime.modules.scaled import operand_scale, precise
 
-__all__ = ["codes_of", "computes_integers", "fixed", "real", "where_nan"]
+__all__ = ["centred", "codes_of", "computes_integers", "fixed", "numbers", "real", "where_nan"]
 
 
 def computes_integers(module: QuantizedModule, x: Tensor) -> bool:
@@ -28,6 +32,32 @@ def fixed(module: QuantizedModule, role: str) -> Fixed:
     return cast(Fixed, module.data_out if role == "data_out" else module.formats[role])
 
 
+def numbers(module: QuantizedModule, role: str) -> Numbers:
+    """What the codes of an operand mean, less their zero point.
+
+    Raises:
+        MaseError: if it has a scale that is found anew in each tensor.
+    """
+    format, scale = module.formats[role], operand_scale(module, role)
+    if isinstance(format, Fixed):
+        return Numbers.of(format)
+    if not isinstance(format, Integer) or scale is None or scale.value is None:
+        raise MaseError.of(
+            f"tables need a scale of {role} = {format} that is known", help="quantize{scales=static}"
+        )
+    zero = 0 if scale.zero_point is None else int(scale.zero_point)
+    return Numbers(format.code_min - zero, format.code_max - zero, Fraction(float(scale.value)))
+
+
+def centred(module: QuantizedModule, role: str, x: Tensor) -> Tensor:
+    """The int64 codes of an operand less their zero point; those of NaN mean nothing."""
+    format = module.formats[role]
+    if isinstance(format, Fixed):
+        return codes_of(x, format)
+    values = precise(module, role, x.detach())
+    return (values / float(numbers(module, role).step)).round().nan_to_num(0.0).long()
+
+
 def codes_of(x: Tensor, format: Fixed) -> Tensor:
     """The int64 codes of numbers; those of NaN mean nothing.
 
@@ -38,20 +68,20 @@ def codes_of(x: Tensor, format: Fixed) -> Tensor:
     return quantize(x.detach().double(), format).mul_(2.0**format.frac).long()
 
 
-def real(module: QuantizedModule, codes: Tensor, frac: int, bound: int, like: Tensor) -> Tensor:
-    """The numbers ``codes * 2**-frac``, in the format and the type that the module returns.
+def real(module: QuantizedModule, codes: Tensor, step: Fraction, bound: int, like: Tensor) -> Tensor:
+    """The numbers ``codes * step``, in the format and the type that the module returns.
 
     Args:
         module: says whether its result may be wide.
         codes: integers.
-        frac: their fractional bits.
+        step: what one of them is worth.
         bound: the largest magnitude of a code.
         like: the first operand.
     """
-    values = module.quantized("data_out", codes.double().mul_(2.0**-frac))
-    if not module.wide:
-        return values.to(module.result_type or like.dtype)
-    return values.to(exact_type(Grid(frac, bound)) or torch.float64)
+    values = module.quantized("data_out", codes.double().mul_(float(step)))
+    frac = Quantity(scale=float(step)).frac
+    exact = None if frac is None else exact_type(Grid(frac, bound))
+    return module.returned(values if exact is None else values.to(exact), like)
 
 
 def where_nan(x: Tensor, result: Tensor, dims: tuple[int, ...] = ()) -> Tensor:

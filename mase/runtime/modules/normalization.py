@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from fractions import Fraction
 from typing import Any, ClassVar, Literal, cast
 
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm  # pyright: ignore[repor
 from mase.ir.ops import exact, norm
 from mase.runtime.exact import execute
 from mase.runtime.modules.base import QuantizedModule
-from mase.runtime.modules.codes import codes_of, computes_integers, fixed, real, where_nan
+from mase.runtime.modules.codes import centred, codes_of, computes_integers, fixed, numbers, real, where_nan
 from mase.runtime.modules.factory import arithmetic
 
 __all__ = ["GroupNorm", "InstanceNorm", "LayerNorm", "Normalization", "RmsNorm", "TrailingNorm"]
@@ -44,21 +45,22 @@ class TrailingNorm(Normalization):
         own = cast(Any, self)
         roles = {"weight": own.weight, "bias": getattr(own, "bias", None)}
         given = {role: codes_of(t, fixed(self, role)) for role, t in roles.items() if t is not None}
-        result = execute(self._record(*given), codes_of(input, fixed(self, "data_in")), **given)
+        result = execute(self._record(*given), centred(self, "data_in", input), **given)
         dims = tuple(range(-len(own.normalized_shape), 0))
         out = fixed(self, "data_out")
-        return where_nan(input, real(self, result, out.frac, 2**out.width, input), dims)
+        return where_nan(input, real(self, result, Fraction(out.step), 2**out.width, input), dims)
 
     def _record(self, *roles: str) -> exact.Norm:
         own = cast(Any, self)
         return exact.Norm.of(
-            fixed(self, "data_in"),
+            numbers(self, "data_in"),
             fixed(self, "data_out"),
             count=math.prod(own.normalized_shape),
             eps=own.mase_op.float_op.epsilon,
             centered=self.centered,
             dims=len(own.normalized_shape),
-            **{role: fixed(self, role) for role in roles},
+            weight=fixed(self, "weight") if "weight" in roles else None,
+            bias=fixed(self, "bias") if "bias" in roles else None,
         )
 
 

@@ -70,6 +70,20 @@ def test_the_nearest_multiplier_is_not_always_enough() -> None:
     assert torch.equal(requantize(ACCUMULATORS, found.op.to), expected)
 
 
+def test_results_of_sixteen_bits_take_long_multipliers() -> None:
+    """Of 2**19 accumulators some come closer to a tie than 31 bits tell."""
+    format, lengths = Integer(16), set[bool]()
+    for unit, scale in scales(40):
+        target = Target(format, Fraction(scale / 256), 0, format.code_min, format.code_max)
+        found = requantization(value_of(unit), target)
+        assert found.op is not None
+        assert found.proof == RoundsAlike(channels=1)
+        real = (ACCUMULATORS.double() * unit / (scale / 256)).round().long().clamp(-(2**15), 2**15 - 1)
+        assert torch.equal(requantize(ACCUMULATORS, found.op.to), real)
+        lengths.add(found.op.to.wide)
+    assert lengths == {False, True}
+
+
 def test_ties_that_no_multiplier_meets_are_named() -> None:
     """A sixth: of 3 it is half of a step, which neither floats nor shifts need hit. A third never is."""
     found = requantization(value_of(1.0, 0.3, 2.0), target_of(6.0))

@@ -75,6 +75,28 @@ def test_channels_have_their_own(to: Requantization, channels: list[tuple[int, i
     assert [to.apply(c, m, s) for c, m, s in channels] == want
 
 
+@given(
+    roundings,
+    st.integers(1, 2**52 - 1),
+    st.integers(27, 87),
+    st.lists(st.integers(-(2**34), 2**34), min_size=1),
+    st.integers(-300, 300),
+)
+def test_long_multipliers(rounding: Rounding, by: int, shift: int, codes: list[int], near: int) -> None:
+    """In two parts, of codes anywhere and of those whose products lie next to a tie."""
+    to = Requantization(
+        width=16, min=-(2**15), max=2**15 - 1, multiplier=by, shift=shift, rounding=rounding, wide=True
+    )
+    codes += [c for k in (near, near + 1) if abs(c := ((2 * k + 1) << shift) // (2 * by)) <= 2**34]
+    codes = [c for c in codes if to.fits(Interval(c, c), by, shift)]
+    want = [expected(c, to, by, shift) for c in codes]
+    assert [to.apply(c) for c in codes] == want
+    assert requantize(torch.tensor(codes, dtype=torch.int64), to).tolist() == want
+    channels = torch.tensor([by] * len(codes)), torch.tensor([shift] * len(codes))
+    if codes:
+        assert requantize(torch.tensor(codes), to, *channels, axis=0).tolist() == want
+
+
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize("shift", range(-3, 9))
 def test_every_code_of_ten_bits(rounding: Rounding, shift: int) -> None:

@@ -17,6 +17,8 @@ from mase.runtime.modules import RotaryEmbedding
 from tests.runtime.onnx.running import integer_mismatches
 from tests.runtime.test_integer_transformers import (
     DYNAMIC,
+    SCALED,
+    SCALES,
     AddedMask,
     Numbers,
     Parts,
@@ -39,6 +41,15 @@ def test_bert(dynamic: Any) -> None:
 def test_llama(heads: int) -> None:
     graph, data = quantized(llama(num_key_value_heads=heads), "fuse-norms fuse-attention fold-constants")
     mase.Pipeline("legalize-casts").run(graph)
+    assert integer_mismatches(graph, data.ids, data.mask, reference=False) == 0
+
+
+@SCALES
+def test_scales_of_any_size(data_in: str) -> None:
+    data = Sentences()
+    graph = mase.trace(bert(), kwargs=data.inputs, dynamic=DYNAMIC)
+    mase.Pipeline([SCALED.format(data_in), "legalize-casts"]).run(graph, data)
+    assert any(node.op.to.wide for node in graph.nodes if isinstance(node.op, exact.Requantize))
     assert integer_mismatches(graph, data.ids, data.mask, reference=False) == 0
 
 

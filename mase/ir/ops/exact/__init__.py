@@ -46,6 +46,7 @@ from mase.ir.ops.exact.elementwise import Add, Mul, Scale
 from mase.ir.ops.exact.interval import Interval, hull
 from mase.ir.ops.exact.lookup import Embedding
 from mase.ir.ops.exact.norm import Norm
+from mase.ir.ops.exact.numbers import Numbers
 from mase.ir.ops.exact.proof import RoundsAlike
 from mase.ir.ops.exact.quantity import Quantity, real_value
 from mase.ir.ops.exact.reduction import Sum, WindowSum
@@ -72,6 +73,7 @@ __all__ = [
     "MatMul",
     "Mul",
     "Norm",
+    "Numbers",
     "Quantity",
     "Quantize",
     "Requantization",

@@ -13,6 +13,7 @@ from mase.ir.formats.code import Code
 from mase.ir.op import OpError, register_op
 from mase.ir.ops.exact.base import ExactOp, carrier, codes
 from mase.ir.ops.exact.interval import Interval
+from mase.ir.ops.exact.numbers import Numbers
 from mase.ir.ops.shapes import broadcast
 from mase.ir.types import TensorType, Type
 
@@ -44,6 +45,7 @@ class Norm(ExactOp):
         weight_frac: fractional bits of the weight, None without one.
         bias_frac: fractional bits of the bias, None without one.
         out: the format of the result.
+        zero_point: the code of 0 in the operand, which is taken away first.
     """
 
     count: int
@@ -56,11 +58,12 @@ class Norm(ExactOp):
     weight_frac: int | None = None
     bias_frac: int | None = None
     out: Format
+    zero_point: int = 0
 
     @classmethod
     def of(
         cls,
-        source: Fixed,
+        source: Fixed | Numbers,
         out: Fixed,
         *,
         count: int,
@@ -69,11 +72,12 @@ class Norm(ExactOp):
         dims: int = 1,
         weight: Fixed | None = None,
         bias: Fixed | None = None,
+        zero_point: int = 0,
     ) -> Norm:
         """The parameters that use 64-bit integers best.
 
         Args:
-            source: the operand's format.
+            source: the operand's format, or its numbers.
             out: the format of the result.
             count: how many numbers are normalised together.
             eps: what is added to the variance, or to the mean of the squares.
@@ -81,6 +85,7 @@ class Norm(ExactOp):
             dims: how many of the last dimensions are normalised together.
             weight: the format of the weight, if there is one.
             bias: the format of the bias, if there is one.
+            zero_point: the code of 0 in the operand.
 
         Raises:
             MaseError: if the squares of the numbers leave 64-bit integers.
@@ -90,8 +95,8 @@ class Norm(ExactOp):
             >>> p.root_bits, p.eps, p.frac
             (17, 180143985095, 24)
         """
-        largest = max(-source.code_min, source.code_max)
-        unit = Fraction(eps) * count**2 * Fraction(4) ** source.frac
+        largest, step = Numbers.of(source).magnitude, Numbers.of(source).step
+        unit = Fraction(eps) * count**2 / step**2
         variance = (count * largest) ** 2 + unit
         root_bits = min(_whole_bits(_BITS, variance) // 2, _MOST_ROOT_BITS)
         # A normalised number is at most the root of the count, twice that if the deviation is 0 or 1.
@@ -119,6 +124,7 @@ class Norm(ExactOp):
             weight_frac=None if weight is None else weight.frac,
             bias_frac=None if bias is None else bias.frac,
             out=out,
+            zero_point=zero_point,
         )
 
     @property
@@ -143,9 +149,10 @@ class Norm(ExactOp):
         return TensorType(Code(self.format.width, self.format.signed), x.shape)
 
     def bounds(self, *operands: Interval, **roles: Any) -> Interval:
-        largest = self.count * operands[0].magnitude
+        x = operands[0].shifted(self.zero_point)
+        largest = self.count * x.magnitude
         if (largest**2 << 2 * self.root_bits) + self.eps >= 2**_BITS:
-            raise OpError(f"the squares of {self.count} numbers in {operands[0]} leave int64")
+            raise OpError(f"the squares of {self.count} numbers in {x} leave int64")
         # A normalised number is at most the root of the count, and twice that by a root that is rounded down.
         number = (math.isqrt(self.count) + 1) * 2
         carrier(_symmetric((number << self.reciprocal_bits - self.root_bits) + largest), "the quotient")

@@ -9,9 +9,12 @@ from mase.ir.format import ROUNDINGS, Rounding
 from mase.ir.formats.code import Code
 from mase.ir.ops.exact.interval import Interval
 
-__all__ = ["Dyadic", "Requantization", "shift_round"]
+__all__ = ["PART_BITS", "Dyadic", "Requantization", "shift_round"]
 
 MULTIPLIER_BITS = 31
+WIDE_MULTIPLIER_BITS = 52
+PART_BITS = 26
+"""The bits of the lower part of a wide multiplier."""
 _CARRIER = 2**63
 
 
@@ -73,11 +76,12 @@ class Requantization:
         signed: whether the result is two's complement.
         min: the smallest result; above the width's own where a ReLU is fused.
         max: the largest result.
-        multiplier: positive, below ``2**31``; 1 where all scales are powers of two.
+        multiplier: positive, below ``2**31``, or ``2**52`` if ``wide``; 1 where all scales are powers of two.
         shift: how many bits to the right; negative shifts to the left, exactly.
         rounding: how the shifted product becomes an integer.
         zero_point: the code of 0 in the result.
         source_zero_point: the code of 0 in the operand.
+        wide: whether the multiplier is too long for one product in 64 bits and multiplies in two parts.
 
     With one multiplier and shift for each channel, these two are tensors of the node and here 1 and 0.
 
@@ -96,14 +100,16 @@ class Requantization:
     rounding: Rounding = "half_even"
     zero_point: int = 0
     source_zero_point: int = 0
+    wide: bool = False
 
     def __post_init__(self) -> None:
         if self.rounding not in ROUNDINGS:
             raise ValueError(f"expected a rounding of {', '.join(ROUNDINGS)}, found {self.rounding!r}")
-        if not 0 < self.multiplier < 2**MULTIPLIER_BITS:
-            raise ValueError(f"expected a multiplier of 1 to 2**31 - 1, found {self.multiplier}")
-        if not -62 <= self.shift <= 62:
-            raise ValueError(f"expected a shift of -62 to 62, found {self.shift}")
+        bits = WIDE_MULTIPLIER_BITS if self.wide else MULTIPLIER_BITS
+        if not 0 < self.multiplier < 2**bits:
+            raise ValueError(f"expected a multiplier of 1 to 2**{bits} - 1, found {self.multiplier}")
+        if not -62 <= self.shift <= self.largest_shift:
+            raise ValueError(f"expected a shift of -62 to {self.largest_shift}, found {self.shift}")
         if not self.range.within(Interval.of(self.format)):
             raise ValueError(f"{self.range} does not fit into {self.format}")
 
@@ -116,6 +122,11 @@ class Requantization:
     def range(self) -> Interval:
         """What results are clipped to."""
         return Interval(self.min, self.max)
+
+    @property
+    def largest_shift(self) -> int:
+        """The most bits that a product is shifted to the right."""
+        return 62 + (PART_BITS - 1) * self.wide
 
     def apply(self, code: int, multiplier: int | None = None, shift: int | None = None) -> int:
         """The result for one code: the definition that every execution is tested against.
@@ -131,6 +142,10 @@ class Requantization:
 
     def fits(self, operand: Interval, multiplier: int, shift: int) -> bool:
         """Whether every intermediate number of codes in ``operand`` is an int64."""
-        product = operand.shifted(self.source_zero_point).magnitude * multiplier
+        code = operand.shifted(self.source_zero_point).magnitude
+        if self.wide:
+            longest = max(code << PART_BITS, (code * (multiplier >> PART_BITS) + code) << 1)
+            return shift > PART_BITS and longest < _CARRIER >> 1
+        product = code * multiplier
         half = 1 << shift - 1 if shift > 0 else 0
         return product + half < _CARRIER

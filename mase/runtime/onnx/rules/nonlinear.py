@@ -80,6 +80,8 @@ def _powers(op: exact.Softmax, site: Site, octaves: str) -> str:
 def norm(op: exact.Norm, site: Site) -> str:
     """``int.norm``."""
     x, axes = site.cast(site.input(0), I64), site.ints(*range(-op.dims, 0))
+    if op.zero_point:
+        x = site.emit("Sub", x, site.number(op.zero_point, I64))
     count = site.number(op.count, I64)
     squares = site.emit("Mul", site.emit("ReduceSum", site.emit("Mul", x, x), axes, keepdims=1), count)
     scaled = site.emit("Mul", x, count)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mase.ir import I64
 from mase.ir.ops import exact
 from mase.ir.ops.exact import Requantization, interval_of
+from mase.ir.ops.exact.requantization import PART_BITS
 from mase.runtime.onnx.integers import F64, carrier
 from mase.runtime.onnx.registry import to_onnx_exact
 from mase.runtime.onnx.rules.exact import rounded
@@ -27,7 +28,7 @@ def requantize(op: exact.Requantize, site: Site) -> str:
     multiplier, shift = _factors(op, site)
     bits = max(-interval_of(site.type(0)).min, interval_of(site.type(0)).max).bit_length()
     exact_in_float = bits + 1 + int(np.max(multiplier)).bit_length() <= _FLOAT_BITS
-    print_ = _in_float if exact_in_float else _in_integers
+    print_ = _in_float if exact_in_float else _in_parts if op.to.wide else _in_integers
     return print_(site, op.to, multiplier, shift)
 
 
@@ -69,7 +70,25 @@ def _in_integers(site: Site, to: Requantization, multiplier: NDArray[Any], shift
     if to.source_zero_point:
         x = site.emit("Sub", x, site.number(to.source_zero_point, I64))
     x = site.emit("Mul", x, site.constant(multiplier, "multiplier"))
-    x = shift_right(site, x, shift, to.rounding)
+    return _saturated(site, to, shift_right(site, x, shift, to.rounding))
+
+
+def _in_parts(site: Site, to: Requantization, multiplier: NDArray[Any], shift: NDArray[Any]) -> str:
+    """The product with a wide multiplier: its upper bits, and one for whether any of the others is set."""
+    x, part = site.cast(site.input(0), I64), site.number(1 << PART_BITS, I64)
+    if to.source_zero_point:
+        x = site.emit("Sub", x, site.number(to.source_zero_point, I64))
+    lower = site.emit("Mul", x, site.constant(multiplier & ((1 << PART_BITS) - 1), "lower"))
+    rest = site.emit("Mod", lower, part)  # never negative
+    carried = site.emit("Div", site.emit("Sub", lower, rest), part)
+    upper = site.emit("Mul", x, site.constant(multiplier >> PART_BITS, "upper"))
+    doubled = site.emit("Mul", site.emit("Add", upper, carried), site.number(2, I64))
+    sticky = site.cast(site.emit("Greater", rest, site.number(0, I64)), I64)
+    x = site.emit("Add", doubled, sticky)
+    return _saturated(site, to, shift_right(site, x, shift - PART_BITS + 1, to.rounding))
+
+
+def _saturated(site: Site, to: Requantization, x: str) -> str:
     if to.zero_point:
         x = site.emit("Add", x, site.number(to.zero_point, I64))
     x = site.emit("Clip", x, site.number(to.min, I64), site.number(to.max, I64))
