@@ -45,15 +45,17 @@ class Case:
         return f"{self.model}, {self.bits} bits, per {self.per}, {self.scales}"
 
     @property
+    def shifts(self) -> bool:
+        """Whether all formats are ``fixed<W,F>``."""
+        return (self.per, self.scales) == ("tensor", "powers of two")
+
+    @property
     def formats(self) -> str:
         """The options of ``quantize``."""
-        exact = self.scales == "powers of two"
-        data_in = f"fixed<{self.bits}>" if exact else f"int<{self.bits}>"
-        weight = f"fixed<{self.bits}>" if exact else f"int<{self.bits}>"
-        if self.per == "channel":
-            weight = f"int<{self.bits},channel=0>"
+        data_in = f"fixed<{self.bits}>" if self.scales == "powers of two" else f"int<{self.bits}>"
+        weight = f"int<{self.bits},channel=0>" if self.per == "channel" else data_in
         options = f'default = {{data_in = "{data_in}", weight = "{weight}"}}, batches = 1, calibrate = mse'
-        return options if weight.startswith("fixed") else f"{options}, requant = dyadic"
+        return options if self.shifts else f"{options}, requant = dyadic"
 
     def graph(self) -> Graph:
         """The quantized graph, with weights that were trained where the zoo has them."""

@@ -66,7 +66,7 @@ def judge(case: Case, forms: tuple[str, ...] = ("integer", "qdq", "qonnx")) -> V
 
     Args:
         case: the case.
-        forms: which; ``hls`` compiles for a minute or two.
+        forms: which; ``hls`` compiles for a minute or two, what has other scales than shifts as integers.
     """
     graph = case.graph()
     integer = graph.copy()
@@ -80,7 +80,7 @@ def judge(case: Case, forms: tuple[str, ...] = ("integer", "qdq", "qonnx")) -> V
     with tempfile.TemporaryDirectory() as folder:
         for form in forms:
             source, wanted = graph, expected
-            if form == "integer":
+            if form == "integer" or (form == "hls" and not case.shifts):
                 source, wanted = integer, _in_codes(expected, graph, integer, inputs)
             for check in _checks(source, form, Path(folder), inputs, wanted):
                 verdict.checks[form, check.engine] = check
