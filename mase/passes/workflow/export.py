@@ -105,6 +105,8 @@ class Export:
         written = write_project(graph, path, options)
         ctx.wrote(path, f"hls4ml project for {options.backend}")
         _show_layers(ctx, graph, path, options, written)
+        for name, strategy in written.strategies.items():
+            ctx.warn(f"strategy of {name} is {strategy}, the only one that hls4ml has for its kind")
         for name, factor in written.reuse.items():
             if factor != options.reuse_factor:
                 ctx.warn(f"reuse_factor of {name} is {factor}, the nearest that its shape allows")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,18 +66,41 @@ def predict(path: Path, x: NDArray[Any]) -> NDArray[np.float32]:
         a batch of outputs as the model gives them.
 
     Raises:
-        MaseError: if the project does not compile.
+        MaseError: if the project does not compile, or its C++ ends by itself.
     """
     record = json.loads((path / RECORD).read_text())
     axes = [0, *(a + 1 for a in record["input_axes"])]
     samples = np.ascontiguousarray(_encoded(record, x).transpose(axes), np.float64)
-    top = getattr(ctypes.CDLL(str(build(path))), f"{NAME}_double")
-    top.restype, top.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p]
-    found = np.zeros((len(x), record["outputs"]), np.float64)
-    for sample, result in zip(samples, found, strict=True):
-        top(sample.ctypes.data, result.ctypes.data)
+    found = _run(build(path), samples, record["outputs"])
     places = np.array(record["output_places"], int)
     return _decoded(record, found[:, places].reshape(len(x), *record["output_shape"]))
+
+
+_PROCESS = """
+import ctypes, sys
+import numpy as np
+library, function, inputs, outputs = sys.argv[1:]
+top = getattr(ctypes.CDLL(library), function)
+top.restype, top.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p]
+samples, found = np.load(inputs), np.load(outputs)
+for sample, result in zip(samples, found):
+    top(sample.ctypes.data, result.ctypes.data)
+np.save(outputs, found)
+"""
+
+
+def _run(library: Path, samples: NDArray[np.float64], outputs: int) -> NDArray[np.float64]:
+    """Call the top function for each sample, in a process of its own: C++ ends where an assertion fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, results = Path(folder) / "inputs.npy", Path(folder) / "outputs.npy"
+        np.save(inputs, samples)
+        np.save(results, np.zeros((len(samples), outputs)))
+        command = [sys.executable, "-c", _PROCESS, str(library), f"{NAME}_double", str(inputs), str(results)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or [f"it ends with {done.returncode}"]
+            raise MaseError.of(f"the C++ of {library.parent.parent} fails: {said[-1]}")
+        return cast("NDArray[np.float64]", np.load(results))
 
 
 def _encoded(record: Mapping[str, Any], x: NDArray[Any]) -> NDArray[Any]:

@@ -34,10 +34,12 @@ class Written:
     Args:
         layers: with the types of their numbers.
         reuse: the factor of each layer with weights: the nearest that its shape allows.
+        strategies: of layers that cannot have the one that was asked for.
     """
 
     layers: list[Layer]
     reuse: dict[str, int]
+    strategies: dict[str, str]
 
 
 def write_project(graph: Graph, path: Path, options: HlsOptions) -> Written:
@@ -70,7 +72,8 @@ def write_project(graph: Graph, path: Path, options: HlsOptions) -> Written:
         shutil.rmtree(folder, ignore_errors=True)
     if options.emulate:
         build(path)
-    return Written(network.layers, _reuse(project))
+    unasked = [n for n in network.layers if _knows_latency_only(n, options) and options.strategy != "latency"]
+    return Written(network.layers, _reuse(project), {layer.name: "latency" for layer in unasked})
 
 
 def _record(graph: Graph, network: Network) -> dict[str, Any]:
@@ -101,13 +104,23 @@ def _project(network: Network, folder: Path, options: HlsOptions) -> Any:
             "ReuseFactor": options.reuse_factor,
             "Strategy": options.strategy.capitalize(),
         },
-        "LayerName": {layer.name: {"Precision": dict(layer.types)} for layer in network.layers},
+        "LayerName": {layer.name: _settings(layer, options) for layer in network.layers},
     }
     layers = [layer.settings() for layer in network.layers]
     model = import_module("hls4ml.model.graph").ModelGraph
     project = model.from_layer_list(config, layers, [network.layers[0].name], [network.output.layer])
     _check_types(project, network)
     return project
+
+
+def _settings(layer: Layer, options: HlsOptions) -> dict[str, Any]:
+    found: dict[str, Any] = {"Precision": dict(layer.types)}
+    return found | ({"Strategy": "Latency"} if _knows_latency_only(layer, options) else {})
+
+
+def _knows_latency_only(layer: Layer, options: HlsOptions) -> bool:
+    """hls4ml has no depthwise convolutions of whole images with weights from memories."""
+    return layer.kind.startswith("Depthwise") and options.io_type == "io_parallel"
 
 
 def _check_types(project: Any, network: Network) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from torch import Tensor
@@ -49,6 +49,15 @@ class Site:
     def streams(self) -> bool:
         """Whether values come pixel by pixel."""
         return self.options.io_type == "io_stream"
+
+    @property
+    def dimensions(self) -> Literal[1, 2]:
+        """Over how many dimensions depthwise convolutions run.
+
+        hls4ml's headers for one and for two exclude each other, by one include guard; so it is two where
+        the model takes images, and one where it does not.
+        """
+        return 2 if self.node.graph.inputs[0].tensor_type.rank == 4 else 1
 
     def operand(self, position: int = 0) -> Value:
         """An operand, quantized where the op says so.

@@ -137,6 +137,15 @@ MODELS: dict[str, Model] = {
         ),
         (2, 8, 8),
     ),
+    "mean of an image": Model(
+        lambda: Written(
+            lambda m, x: m.c(torch.relu(m.b(torch.relu(m.a(x)))).mean((2, 3))),
+            a=nn.Conv2d(2, 4, 3),
+            b=nn.Conv2d(4, 4, 3, groups=4),
+            c=nn.Linear(4, 5),
+        ),
+        (2, 8, 8),
+    ),
     "padding": Model(
         lambda: Written(
             lambda m, x: m.a(F.pad(m.b(x), (1, 2, 0, 1))), a=nn.Conv2d(3, 3, 3), b=nn.Conv2d(2, 3, 1)

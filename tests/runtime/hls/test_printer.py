@@ -75,6 +75,16 @@ def test_averages_are_convolutions() -> None:
     assert abs(weights - 1 / 9).max() < 1e-4
 
 
+def test_depthwise_convolutions_of_a_network_run_over_as_many_dimensions() -> None:
+    """hls4ml's headers for one and for two dimensions share an include guard, so one of them is lost."""
+    images = Model(
+        lambda: Written(lambda m, x: m.a(x).mean((2, 3)), a=nn.Conv2d(2, 2, 3, groups=2)), (2, 5, 5)
+    )
+    assert kinds(print_network(images.graph(), HlsOptions())).count("DepthwiseConv2D") == 2
+    times = Model(lambda: Written(lambda m, x: m.a(x).mean(2), a=nn.Conv1d(2, 2, 3, groups=2)), (2, 5))
+    assert kinds(print_network(times.graph(), HlsOptions())).count("DepthwiseConv1D") == 2
+
+
 def test_depthwise_convolutions_are_filled_with_zeros_where_there_are_none() -> None:
     graph = quantized(Convolutional(), torch.randn(2, 2, 8, 8))
     assert "DepthwiseConv2D" not in kinds(print_network(graph, HlsOptions(backend="Quartus")))

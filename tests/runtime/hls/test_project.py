@@ -75,6 +75,17 @@ def test_a_reuse_factor_that_no_layer_has_is_said(tmp_path: Path, caplog: pytest
     assert "nearest that its shape allows" in caplog.text
 
 
+def test_a_strategy_that_a_layer_cannot_have_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """hls4ml writes depthwise convolutions that end the program, where weights come from memories."""
+    pytest.importorskip("hls4ml", reason="hls4ml is not installed")
+    graph = quantized(Convolutional(), torch.randn(2, 2, 8, 8))
+    hls = "{emulate=false,strategy='resource'}"
+    mase.Pipeline(f"export{{format='hls',hls={hls}}}").run(graph, output_dir=tmp_path)
+    assert "strategy of depthwise is latency" in caplog.text
+
+
 def test_options_of_other_formats_are_refused() -> None:
     with pytest.raises(MaseError, match='hls is for format="hls"'):
         mase.Pipeline("export{format='qdq',hls={clock=3.0}}").run(quantized(mlp(), torch.randn(2, 16)))
@@ -122,11 +133,12 @@ def test_a_residual_network_is_exact_in_every_backend(tmp_path: Path, backend: s
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
 @pytest.mark.parametrize("backend", ["Vitis", "Vivado", "Quartus"])
-def test_shared_multipliers_are_exact(tmp_path: Path, backend: str) -> None:
-    graph = quantized(mlp(), torch.randn(2, 16))
-    options = {"backend": backend, "strategy": "resource", "reuse_factor": 8}
-    wrong, compared, _ = mismatches(graph, tmp_path, 600, **options)
+def test_shared_multipliers_are_exact(tmp_path: Path, backend: str, io_type: str) -> None:
+    graph = quantized(Convolutional(), torch.randn(2, 2, 8, 8))
+    options = {"backend": backend, "strategy": "resource", "reuse_factor": 4, "io_type": io_type}
+    wrong, compared, _ = mismatches(graph, tmp_path, 300, **options)
     assert (wrong, compared) == (0, 3000)
 
 

@@ -59,9 +59,10 @@ def summed(site: Site, x: Value, dims: tuple[int, ...] | None, weight: Weights) 
     kept = [d for d in range(rank) if d not in gone]
     terms = math.prod(x.places.shape[d] for d in gone)
     rest = math.prod(x.places.shape[d] for d in kept)
-    x = arranged(site, x, axes=(*sorted(gone), *kept), shape=(terms, rest))
-    x = Value(x.layer, x.shape, x.places.T, x.numbers)
-    made = _depthwise(site, x, (terms,), (1,), (0,), weight, (1,))
+    more = (1,) * (site.dimensions - 1)
+    x = arranged(site, x, axes=(*sorted(gone), *kept), shape=(terms, *more, rest))
+    x = Value(x.layer, x.shape, np.moveaxis(x.places, -1, 0), x.numbers)
+    made = _depthwise(site, x, (terms, *more), (1, *more), (0, *(0 for _ in more)), weight, (1, *more))
     shape = site.runner.shape(site.node)[1:]
     return Value(made.layer, made.shape, made.places.reshape(shape), made.numbers)
 

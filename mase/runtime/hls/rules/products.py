@@ -107,7 +107,8 @@ def depthwise(
     """A convolution of each channel by itself, with weights ``[channels * multiplier, 1, *kernel]``."""
     channels = x.places.shape[0]
     multiplier = len(weight.codes) // channels
-    if site.options.backend == "Quartus" or multiplier > 1:  # what hls4ml does not have
+    known = len(sizes) == site.dimensions and multiplier == 1 and site.options.backend != "Quartus"
+    if not known:
         full = _ungrouped(weight, channels)
         return convolution(site, x, full, bias, sums, stride, padding, sizes)
     codes = weight.codes.reshape(channels, multiplier, *weight.codes.shape[2:])
