@@ -41,7 +41,7 @@ def folder() -> Path:
     return found
 
 
-CALIBRATED, MEASURED = 96, 160
+CALIBRATED, MEASURED = 64, 96
 
 
 def sentences(into: Path) -> list[str]:

@@ -218,7 +218,7 @@ class Numbers(pl.LightningDataModule):
         return [(self.x, torch.zeros(64))]
 
 
-@pytest.mark.parametrize("formats", ['data_in="fixed<8>"', 'data_in="fixed<6>", data_out="fixed<9,5>"'])
+@pytest.mark.parametrize("formats", ['data_in="fixed<8>"', 'data_in="fixed<13>", data_out="fixed<9,5>"'])
 @pytest.mark.parametrize("rounding", ["half_even", "half_up", "floor"])
 def test_parts(formats: str, rounding: str) -> None:
     data = Numbers()

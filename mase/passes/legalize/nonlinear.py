@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,8 +21,9 @@ from mase.passes.legalize.constants import codes_of
 from mase.passes.legalize.moves import is_float
 from mase.passes.legalize.registry import legalize
 from mase.passes.legalize.value import FIT, Scaling, Value
+from mase.runtime.exact.piecewise import piecewise_of
 from mase.runtime.exact.scalars import has_table
-from mase.runtime.exact.tables import table_of
+from mase.runtime.exact.tables import WIDEST_TABLE, table_of
 
 if TYPE_CHECKING:
     from mase.passes.legalize.legalizer import Legalizer
@@ -61,13 +63,22 @@ def activation(node: Node, legal: Legalizer) -> Value:
         raise legal.fault(node, "has no table", "leave it out, or add a rule")
     x, out = legal.operand(node, 0), _fixed(op, "data_out")
     source = _numbers(node, legal)
-    code = Code(out.width, out.signed)
+    roles: dict[str, tuple[Tensor, Code | None]]
+    if source.width <= WIDEST_TABLE:
+        code = Code(out.width, out.signed)
+        made = exact.Table(format=code, first=source.first + x.zero_point)
+        roles = {"table": (table_of(op.float_op, source, out), code)}
+    else:
+        lines, tensors = piecewise_of(op.float_op, source, out)
+        made = replace(lines, first=source.first + x.zero_point)
+        roles = {role: (tensor, None) for role, tensor in tensors.items()}
+        legal.ctx.record("error of lines", node.name, lines.error)
     return legal.emit(
         node,
-        exact.Table(format=code, first=source.first + x.zero_point),
+        made,
         x,
         scaling=Scaling.power(-out.frac),
-        roles={"table": (table_of(op.float_op, source, out), code)},
+        roles=roles,
         name=node.name,
     )
 

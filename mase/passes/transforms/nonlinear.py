@@ -89,11 +89,12 @@ def function_range(op: Op, formats: Mapping[str, Format | None]) -> tuple[float,
         op: the float op.
         formats: that of ``data_in`` is complete.
     """
+    from mase.runtime.exact.piecewise import MAX_PIECEWISE_BITS
     from mase.runtime.exact.scalars import has_table
-    from mase.runtime.exact.tables import MAX_TABLE_BITS, value_range
+    from mase.runtime.exact.tables import value_range
 
     source = formats.get("data_in")
-    if not isinstance(source, Fixed) or source.width > MAX_TABLE_BITS or not has_table(op):
+    if not isinstance(source, Fixed) or source.width > MAX_PIECEWISE_BITS or not has_table(op):
         return None
     return value_range(op, source)
 
@@ -104,12 +105,13 @@ def check_tables(node: Node, op: QuantizedOp) -> None:
     Raises:
         MaseError: if a format is missing or too wide, with the remedy.
     """
+    from mase.runtime.exact.piecewise import MAX_PIECEWISE_BITS
     from mase.runtime.exact.scalars import has_table
-    from mase.runtime.exact.tables import MAX_TABLE_BITS
 
     wrong, source = op.tableless(op.formats) if not op.has_tables() else None, op.formats.get("data_in")
-    if isinstance(source, Fixed) and has_table(op.float_op) and source.width > MAX_TABLE_BITS:
-        wrong = f"a table of {source} has 2**{source.width} entries"
+    wide = isinstance(source, Fixed | Integer) and source.width > MAX_PIECEWISE_BITS
+    if wide and has_table(op.float_op):
+        wrong = f"a function of {source} would take too many lines"
     try:
         roles = {role: node.graph.state.entry(key).type for role, key in node.params.items()}
         op.infer(*(operand.type for operand in node.inputs), **roles)
@@ -120,5 +122,5 @@ def check_tables(node: Node, op: QuantizedOp) -> None:
             wrong,
             node=node.name,
             source=node.loc,
-            help='say formats of at most 16 bits in a rule for the node, or nonlinear = "float" there',
+            help='say formats of at most 24 bits in a rule for the node, or nonlinear = "float" there',
         )

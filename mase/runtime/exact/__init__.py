@@ -5,7 +5,17 @@ exists in hardware and in ONNX: sums, products, shifts, look-ups, and divisions 
 negative. `execute` finds the function of an op of the dialect ``int``.
 """
 
-from mase.runtime.exact import casts, contraction, elementwise, norms, reduction, rotary, softmax, tables
+from mase.runtime.exact import (
+    casts,
+    contraction,
+    elementwise,
+    norms,
+    piecewise,
+    reduction,
+    rotary,
+    softmax,
+    tables,
+)
 from mase.runtime.exact.registry import execute
 from mase.runtime.exact.requantize import requantize
 
@@ -15,6 +25,7 @@ __all__ = [
     "elementwise",
     "execute",
     "norms",
+    "piecewise",
     "reduction",
     "requantize",
     "rotary",

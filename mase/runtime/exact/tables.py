@@ -13,9 +13,11 @@ from mase.ir.ops.exact import Numbers, Table
 from mase.runtime.exact.registry import execute
 from mase.runtime.exact.scalars import DIGITS, float_function, has_table, precise
 
-__all__ = ["MAX_TABLE_BITS", "look_up", "table", "table_of", "value_range"]
+__all__ = ["MAX_TABLE_BITS", "WIDEST_TABLE", "look_up", "table", "table_of", "value_range"]
 
 MAX_TABLE_BITS = 16
+WIDEST_TABLE = 12
+"""The bits of operands up to which ops take a table with an entry for each code, and not lines."""
 
 # What float64 may be off by, relative to the larger of the operand, the value and 1.
 _FLOAT_ERROR = 2.0**-44
@@ -91,9 +93,13 @@ def _values(source: Numbers) -> Tensor:
     return torch.arange(source.first, source.last + 1).double() * float(source.step)
 
 
-def _check(op: Op, source: Numbers) -> None:
+def _check_function(op: Op) -> None:
     if not has_table(op):
         raise MaseError.of(f"{op.name} is no function of one number, so it has no table")
+
+
+def _check(op: Op, source: Numbers) -> None:
+    _check_function(op)
     if source.width > MAX_TABLE_BITS:
         raise MaseError.of(
             f"a table of {source} has 2**{source.width} entries",
@@ -130,7 +136,7 @@ def value_range(op: Op, source: Fixed | Numbers) -> tuple[float, float]:
 
     Args:
         op: the function, see `has_table`.
-        source: the operand's format, or its numbers, of at most 16 bits.
+        source: the operand's format, or its numbers.
 
     Example:
         >>> from mase.ir.ops import nn
@@ -138,7 +144,6 @@ def value_range(op: Op, source: Fixed | Numbers) -> tuple[float, float]:
         >>> round(low, 4), round(high, 4)
         (-0.2784, 7.9347)
     """
-    numbers = Numbers.of(source)
-    _check(op, numbers)
-    values = float_function(op, _values(numbers))
+    _check_function(op)
+    values = float_function(op, _values(Numbers.of(source)))
     return float(values.min()), float(values.max())

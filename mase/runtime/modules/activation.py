@@ -11,7 +11,8 @@ from mase.ir import Op
 from mase.ir.ops import exact
 from mase.ir.ops import nn as nn_ops
 from mase.runtime.exact import execute
-from mase.runtime.exact.tables import look_up, table_of
+from mase.runtime.exact.piecewise import piecewise_of
+from mase.runtime.exact.tables import WIDEST_TABLE, look_up, table_of
 from mase.runtime.modules.codes import centred, computes_integers, fixed, numbers, real, where_nan
 from mase.runtime.modules.elementwise import Unary
 from mase.runtime.modules.factory import arithmetic
@@ -56,8 +57,11 @@ class Activation(Unary):
     def integers(self, codes: Tensor) -> Tensor:
         """The result's codes for those of the operand, less their zero point."""
         source, out = numbers(self, "data_in"), fixed(self, "data_out")
-        table = table_of(self.mase_op.float_op, source, out).to(codes.device)
-        return look_up(codes, table, source.first)
+        op = self.mase_op.float_op
+        if source.width <= WIDEST_TABLE:
+            return look_up(codes, table_of(op, source, out).to(codes.device), source.first)
+        lines, roles = piecewise_of(op, source, out)
+        return execute(lines, codes, **{role: tensor.to(codes.device) for role, tensor in roles.items()})
 
     def rows(self) -> tuple[int, ...]:
         """The dimensions whose numbers decide together."""

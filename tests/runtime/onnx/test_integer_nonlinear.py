@@ -81,6 +81,20 @@ def test_parts(rounding: str) -> None:
     assert integer_mismatches(graph, data.x) == 0
 
 
+@pytest.mark.parametrize("function", [torch.nn.GELU(), torch.nn.SiLU(), torch.nn.Tanh()], ids=str)
+def test_functions_of_sixteen_bits(function: torch.nn.Module) -> None:
+    """Lines, for every code: the module, the interpreter and both engines agree."""
+    x = torch.arange(-(2**15), 2**15).float() * 2.0**-12
+    graph = mase.trace(function, (x[:4],))
+    formats = 'default={data_in="fixed<16,12>", data_out="fixed<16,12>"}'
+    mase.Pipeline(f'quantize{{nonlinear="table", {formats}}}').run(graph)
+    module = mase.lower(graph).eval()
+    mase.Pipeline("legalize-casts").run(graph)
+    assert len(graph.find(exact.Piecewise)) == 1
+    assert torch.equal(module(x), Interpreter(graph)(x))
+    assert integer_mismatches(graph, x) == 0
+
+
 def of_codes(op: exact.ExactOp, type: str, **roles: Tensor) -> Graph:
     graph = Graph(level="integer")
     x = graph.add(core.Input(), type=parse_type(type), name="x")

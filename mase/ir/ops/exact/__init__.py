@@ -47,6 +47,7 @@ from mase.ir.ops.exact.interval import Interval, hull
 from mase.ir.ops.exact.lookup import Embedding
 from mase.ir.ops.exact.norm import Norm
 from mase.ir.ops.exact.numbers import Numbers
+from mase.ir.ops.exact.piecewise import Piecewise
 from mase.ir.ops.exact.proof import RoundsAlike
 from mase.ir.ops.exact.quantity import Quantity, real_value
 from mase.ir.ops.exact.reduction import Sum, WindowSum
@@ -74,6 +75,7 @@ __all__ = [
     "Mul",
     "Norm",
     "Numbers",
+    "Piecewise",
     "Quantity",
     "Quantize",
     "Requantization",
