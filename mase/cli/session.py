@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mase.cli.arguments import Arguments
 from mase.cli.defines import Define, apply_defines, parse_define
 from mase.cli.rescue import rescued
+from mase.cli.standard_input import standard_input
 from mase.ir import text, verify
 from mase.ir.codec import from_plain
 from mase.ir.diagnostics import Location, MaseError, UsageError
@@ -40,10 +41,18 @@ def run(args: Arguments) -> None:
     Raises:
         MaseError: if the input or a pass has a problem; a `UsageError` if the command line has.
     """
+    if args.input not in (None, STANDARD):
+        _run(args, None)
+        return
+    with standard_input() as typed:
+        _run(args, typed)
+
+
+def _run(args: Arguments, typed: str | None) -> None:
     defines = [parse_define(text) for text in args.define]
     output = _output_file(args.output)
     pipeline = Pipeline(args.passes) if args.passes is not None else None
-    document = _read(args.input or STANDARD)
+    document = _read(args.input or STANDARD, typed)
     apply_defines(document, defines)
     if document.graph is None and args.seed:
         document.header.model.setdefault("seed", args.seed)  # the recipe's own seed is more particular
@@ -132,9 +141,7 @@ def _check_only(document: Document) -> None:
 # -- the input ----------------------------------------------------------------------------------
 
 
-def _read(name: str) -> Document:
-    typed = sys.stdin.read() if name == STANDARD else None
-
+def _read(name: str, typed: str | None) -> Document:
     def read() -> Document:
         if typed is None:
             return read_document(name)

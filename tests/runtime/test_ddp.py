@@ -13,6 +13,7 @@ import torch
 from torch import distributed, multiprocessing
 
 import mase
+from mase.cli.opt import main
 from mase.ir.formats import Integer
 from mase.runtime.data import make_data
 from mase.runtime.kernels.moving import fake_quantize_moving
@@ -35,13 +36,19 @@ learning_rate = 1e-2
 """
 
 
-def run(folder: Path, *command: str) -> tuple[str, str]:
+def run(folder: Path, *command: str, typed: str | None = None) -> tuple[str, str]:
     """Give what a command of ours prints and says, where no launcher has left its marks."""
     foreign = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     env = {key: value for key, value in os.environ.items() if key not in foreign}
     env |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, env=env, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=env,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
@@ -75,13 +82,25 @@ def test_ch_trains_in_two_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_recipe_trains_in_two_processes_and_then_measures(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["recipe.toml", "-"])
+def test_a_recipe_trains_in_two_processes_and_then_measures(tmp_path: Path, source: str) -> None:
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    _, said = run(tmp_path, "mase.cli.opt", "recipe.toml", "--passes", "train,eval", "-o", "graph.toml")
+    typed = RECIPE if source == "-" else None  # the second process finds nothing in it
+    words = ("mase.cli.opt", source, "--passes", "train,eval", "-o", "graph.toml")
+    _, said = run(tmp_path, *words, typed=typed)
     assert len(list(tmp_path.rglob("best.ckpt"))) == 1
     [row] = [line for line in said.splitlines() if "test/accuracy" in line]
     accuracy = alone(tmp_path / "graph.toml", "test")["test/accuracy"]
     assert row.replace("│", " ").split()[-1] == f"{accuracy:.4f}"
+
+
+def test_processes_of_a_launcher_do_not_tear_an_input_apart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "0")  # as torchrun sets it
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["-", "--passes", "train"]) == 2
+    assert "several processes cannot share one standard input" in capsys.readouterr().err
 
 
 def _batches() -> list[torch.Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from torchmetrics.text import Perplexity
 
 from mase.ir.diagnostics import MaseError
 from mase.runtime.data import make_data
+from mase.runtime.tasks import make_task
+from mase.runtime.tasks.entities import entities
 from mase.runtime.trainer import TrainConfig, evaluate, fit
 from tests.runtime.text.tiny import bert, llama, sentences, tokenizer, write_csv
 
@@ -27,12 +29,14 @@ Make = Callable[..., Any]
 def data(tmp_path: Path) -> Make:
     """Makes the data set of a task."""
 
-    def make(task: str, **options: Any) -> Any:
+    def make(task: str, tags: Sequence[Any] = range(3), **options: Any) -> Any:
         said = sentences(30)
         if task == "text-classification":
             source = f"csv:{write_csv(tmp_path / 'reviews.csv', list(said), HEADER)}"
         elif task == "token-classification":
-            rows = [{"tokens": text.split(), "tags": [len(w) % 3 for w in text.split()]} for text, _ in said]
+            rows = [
+                {"tokens": text.split(), "tags": [tags[len(w) % 3] for w in text.split()]} for text, _ in said
+            ]
             (tmp_path / "words.json").write_text("\n".join(map(json.dumps, rows)))
             source = f"json:{tmp_path / 'words.json'}"
         else:
@@ -83,6 +87,27 @@ def test_token_classification(data: Make) -> None:
     assert measured["test/loss"] == pytest.approx(loss, rel=1e-5)
     assert measured["test/accuracy"] == pytest.approx(metrics.accuracy_score(true, predicted))
     assert measured["test/f1"] == pytest.approx(metrics.f1_score(true, predicted, average="macro"))
+
+
+def test_names_are_found_as_a_whole(data: Make) -> None:
+    tags = ["O", "B-X", "I-X"]
+    model, texts = bert("TokenClassification", num_labels=3), data("token-classification", tags=tags)
+    assert texts.classes == ("B-X", "I-X", "O")
+    measured = evaluate(model, texts, "test", "token-classification")
+    right = found = wanted = 0
+    with torch.no_grad():
+        for batch in texts.test_dataloader():
+            for row, labels in zip(model(**batch).logits.argmax(-1), batch["labels"], strict=True):
+                ours, theirs = (
+                    entities([texts.classes[label] for label in each[labels != -100]])
+                    for each in (row, labels)
+                )
+                right, found, wanted = right + len(ours & theirs), found + len(ours), wanted + len(theirs)
+    assert measured["test/entity_f1"] == pytest.approx(2 * right / (found + wanted))
+    task = make_task("token-classification", model, TrainConfig(), texts)
+    assert task.monitored == ("val/entity_f1", True)
+    chosen = make_task("token-classification", model, TrainConfig(monitor="val/loss"), texts)
+    assert chosen.monitored == ("val/loss", False)
 
 
 def test_causal_lm(data: Make) -> None:

@@ -55,6 +55,11 @@ class TokenClassificationData(TextData):
         return len(self.labels.names)
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the labels, by number."""
+        return self.labels.names
+
+    @property
     def _label_column(self) -> str:
         return self.column(self._label, ("ner_tags", "tags", "pos_tags", "labels"), "label")
 
