@@ -36,6 +36,23 @@ def test_every_engine_agrees(graph: Graph, tmp_path: Path) -> None:
     assert all((c["compared"], c["wrong"]) == (1000, 0) for c in ran)
 
 
+def test_files_of_another_level_are_compared_by_their_outputs(graph: Graph, tmp_path: Path) -> None:
+    """Those of quantizers with the graph of integers, and the other way round."""
+    passes = "export,export{format='qonnx'},legalize-casts,export{format='integer'},verify-export"
+    mase.Pipeline(passes).run(graph.copy(), output_dir=tmp_path)
+    mase.Pipeline("verify-export{file='quantized.json'}").run(graph.copy(), output_dir=tmp_path)
+    for file in ("verify-export.json", "quantized.json"):
+        found = json.loads((tmp_path / file).read_text())
+        assert set(found) == {"the graph itself", "graph.integer.onnx", "graph.qdq.onnx", "graph.qonnx.onnx"}
+        ran = [c for checks in found.values() for c in checks if "skipped" not in c]
+        assert len(ran) >= 7
+        assert all((c["compared"], c["wrong"]) == (640, 0) for c in ran)
+    file = broken(graph, tmp_path, "4.weight_quantized")
+    with pytest.raises(MaseError, match=r"graph\.qdq\.onnx does not compute what the graph computes: "):
+        mase.Pipeline("legalize-casts,verify-export").run(graph.copy(), output_dir=tmp_path)
+    assert json.loads((tmp_path / "verify-export.json").read_text())[file][0]["first"]["node"] == "_4_real"
+
+
 def verified(graph: Graph, folder: Path, file: str, engines: str = "") -> None:
     mase.Pipeline(f"verify-export{{path='{file}'{engines}}}").run(graph.copy(), output_dir=folder)
 
