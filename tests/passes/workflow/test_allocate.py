@@ -87,9 +87,15 @@ def knapsacks(draw: st.DrawFn) -> tuple[list[list[Item]], list[float]]:
     loss = st.one_of(st.just(0.0), st.floats(-1, 50, allow_subnormal=False), st.floats(1e-6, 1e-3))
     item = st.builds(Item, loss, st.tuples(*[price] * count))
     layers = draw(st.lists(st.lists(item, min_size=1, max_size=4), min_size=1, max_size=5))
-    least = [sum(min(item.prices[k] for item in items) for items in layers) for k in range(count)]
-    most = [sum(max(item.prices[k] for item in items) for items in layers) for k in range(count)]
-    return layers, [draw(st.integers(low - 1, high + 1)) for low, high in zip(least, most, strict=True)]
+    least, near, most = (
+        [sum(pick([item.prices[k] for item in items]) for items in layers) for k in range(count)]
+        for pick in (min, lambda prices: draw(st.sampled_from(prices)), max)
+    )
+    limits = [
+        draw(st.one_of(st.integers(low - 1, high + 1), st.integers(at - 1, at + 1)))
+        for low, at, high in zip(least, near, most, strict=True)
+    ]
+    return layers, limits
 
 
 @settings(max_examples=150, deadline=None)
