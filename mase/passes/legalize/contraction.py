@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from mase.ir.format import Format
-from mase.ir.formats import Fixed, Integer
+from mase.ir.formats import Binary, Fixed, Integer, Ternary
 from mase.ir.graph import Node
+from mase.ir.op import Op
 from mase.ir.ops import conv, exact, nn, tensor
 from mase.ir.ops.exact import Code
 from mase.ir.ops.quantized import QuantizedOp
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Weight", "bias_codes", "contraction", "matmul", "weight_of"]
 
-_CONVOLUTIONS: dict[type[conv.Conv], type[exact.Conv]] = {
+_CONVOLUTIONS: dict[type[Op], type[exact.Contraction]] = {
     conv.Conv1d: exact.Conv1d,
     conv.Conv2d: exact.Conv2d,
     conv.Conv3d: exact.Conv3d,
+    conv.ConvTranspose1d: exact.ConvTranspose1d,
+    conv.ConvTranspose2d: exact.ConvTranspose2d,
+    conv.ConvTranspose3d: exact.ConvTranspose3d,
 }
 
 
@@ -60,10 +64,13 @@ def weight_of(node: Node, legal: Legalizer, role: str = "weight") -> Weight:
     if isinstance(format, Fixed):
         code = Code(format.width, format.signed)
         return Weight(codes_of(weight, format), code, Scaling.power(-format.frac))
+    if isinstance(format, Binary | Ternary):
+        return _signs(node, legal, weight, format)
     if not isinstance(format, Integer):
         what = "stays in float" if format is None else f"is {format}, which is no integer"
         raise legal.fault(node, f"{role} {what}", f"give it a format: {role} = fixed<8>")
-    if format.group is not None or format.token or format.channel not in (None, 0, -weight.dim()):
+    along = (None,) if issubclass(op.base, conv.ConvTranspose) else (None, 0, -weight.dim())
+    if format.group is not None or format.token or format.channel not in along:
         raise legal.fault(
             node,
             f"{role} = {format} has scales that differ within a sum",
@@ -79,26 +86,43 @@ def weight_of(node: Node, legal: Legalizer, role: str = "weight") -> Weight:
     return Weight(codes, code, scaling)
 
 
-@legalize.register(nn.Linear, conv.Conv)
+def _signs(node: Node, legal: Legalizer, weight: Tensor, format: Binary | Ternary) -> Weight:
+    """Weights of -1, 1 and perhaps 0, whose sums the quantized graph computes exactly in floats."""
+    if format.scaled:
+        raise legal.fault(
+            node,
+            f"weight = {format} has a factor, by which the quantized graph multiplies in float",
+            f"use {format.names[0]} without one, or int<2,channel=0>",
+        )
+    codes = quantize(weight.detach(), format).long()
+    return Weight(codes, Code(2), Scaling.power(0))
+
+
+@legalize.register(nn.Linear, conv.Conv, conv.ConvTranspose)
 def contraction(node: Node, legal: Legalizer) -> Value:
     """Linear layers and convolutions."""
     assert isinstance(node.op, QuantizedOp)
     x, weight = legal.operand(node, 0), weight_of(node, legal)
     base = node.op.float_op
     rank = node.tensor_type.rank
-    channels = rank - 1 - (base.spatial if isinstance(base, conv.Conv) else 0)
+    channels = rank - 1 - (base.spatial if isinstance(base, conv.Conv | conv.ConvTranspose) else 0)
     roles: dict[str, tuple[Tensor, Code | None]] = {"weight": (weight.codes, weight.format)}
     scaling = x.scaling.times(weight.scaling).along(channels)
     if "bias" in node.params:
         roles["bias"] = bias_codes(node, legal, scaling), None
-    if isinstance(base, conv.Conv):
+    op: exact.Contraction
+    if type(base) in _CONVOLUTIONS:
         made: Any = _CONVOLUTIONS[type(base)]
         op = made(width=FIT, zero_point=x.zero_point, **base.attributes())
     else:
         op = exact.Linear(width=FIT, zero_point=x.zero_point)
-    return legal.emit(node, op, x, scaling=scaling, roles=roles)
+    value = legal.emit(node, op, x, scaling=scaling, roles=roles)
+    if isinstance(node.op.formats["weight"], Binary | Ternary) and value.interval.magnitude > _FLOAT32:
+        raise legal.fault(node, "sums more than the quantized graph's float32 holds", "narrow data_in")
+    return value
 
 
+_FLOAT32 = 2**24
 _DYADIC = "quantize{requant=dyadic} lets the quantized graph do the same, in training too"
 
 
@@ -119,12 +143,16 @@ def bias_codes(node: Node, legal: Legalizer, scaling: Scaling) -> Tensor:
     frac = scaling.frac
     if isinstance(format, Fixed) and frac is not None:
         codes, shift = codes_of(bias, format), format.frac - frac
-        if shift > 0:
+        if shift <= 0:
+            return codes << -shift
+        if op.family == "integer":
             legal.ctx.note(f"bias {format} is finer than the products: rounded to {frac} bits", node)
             return shift_round(codes, min(shift, 62))
-        return codes << -shift
     if format is None and op.family == "integer":
         raise legal.fault(node, "bias stays in float", "leave bias out of the rules, or give it a format")
+    if isinstance(op.formats["weight"], Binary | Ternary):
+        step = "of data_in's step or a coarser one"
+        raise legal.fault(node, f"bias = {format} is not {step}", f"give it one {step}: bias = fixed<16,F>")
     # As the modules do where requant = "dyadic": the scale is a product of two float32, exact in float64.
     units = torch.tensor([float(f) for f in scaling.factors], dtype=torch.float64)
     exactly = _values(bias, format) / units

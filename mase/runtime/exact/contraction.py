@@ -9,13 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mase.ir.ops.exact import Conv, Linear, MatMul
+from mase.ir.ops.exact import Conv, ConvTranspose, Linear, MatMul
 from mase.runtime.exact.products import exact_product
 from mase.runtime.exact.registry import execute
 
-__all__ = ["conv", "linear", "matmul"]
+__all__ = ["conv", "conv_transpose", "linear", "matmul"]
 
 _CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
+_TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 
 
 @execute.register(Linear)
@@ -36,6 +37,30 @@ def conv(op: Conv, data_in: Tensor, *, weight: Tensor, bias: Tensor | None = Non
 
     result = exact_product(padded, weight.long(), math.prod(weight.shape[1:]), convolve)
     return result if bias is None else result + bias.long().view(-1, *(1,) * op.base.spatial)
+
+
+@execute.register(ConvTranspose)
+def conv_transpose(
+    op: ConvTranspose, data_in: Tensor, *, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """``int.conv_transpose1d``, ``int.conv_transpose2d`` and ``int.conv_transpose3d``."""
+    spatial = op.float_op.spatial
+    function: Any = _TRANSPOSED[spatial - 1]
+
+    def convolve(x: Tensor, w: Tensor) -> Tensor:
+        return function(
+            x,
+            w,
+            stride=op.stride,
+            padding=op.padding,
+            output_padding=op.output_padding,
+            groups=op.groups,
+            dilation=op.dilation,
+        )
+
+    terms = weight.shape[0] // op.groups * math.prod(weight.shape[2:])
+    result = exact_product(data_in - op.zero_point, weight.long(), terms, convolve)
+    return result if bias is None else result + bias.long().view(-1, *(1,) * spatial)
 
 
 def _padded(x: Tensor, op: Conv) -> Tensor:

@@ -55,6 +55,7 @@ from mase.ir.ops.exact.requantization import Dyadic, Requantization
 from mase.ir.ops.exact.rotary import RotaryEmbedding
 from mase.ir.ops.exact.softmax import Softmax
 from mase.ir.ops.exact.table import Table
+from mase.ir.ops.exact.transposed import ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
 __all__ = [
     "Add",
@@ -65,6 +66,10 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "Dequantize",
     "Dyadic",
     "Embedding",

@@ -14,7 +14,7 @@ from mase.ir.ops.exact.base import ExactOp, carrier, codes
 from mase.ir.ops.exact.interval import Interval, hull
 from mase.ir.types import TensorType, Type
 
-__all__ = ["Contraction", "Conv", "Conv1d", "Conv2d", "Conv3d", "Linear", "MatMul"]
+__all__ = ["Contraction", "Conv", "Conv1d", "Conv2d", "Conv3d", "Linear", "MatMul", "weighted_sum"]
 
 
 class Contraction(ExactOp):
@@ -24,7 +24,7 @@ class Contraction(ExactOp):
     zero_point: int
 
     @property
-    def float_op(self) -> nn.Linear | conv.Conv:
+    def float_op(self) -> nn.Linear | conv.Conv | conv.ConvTranspose:
         """The float op of the same geometry."""
         raise OpError(f"{type(self).__name__} does not define float_op")
 

@@ -13,7 +13,7 @@ from mase.runtime.onnx.registry import to_onnx_exact
 from mase.runtime.onnx.rules.conv import batched, squeezed
 from mase.runtime.onnx.site import Site
 
-__all__ = ["conv", "linear", "matmul", "window_sum"]
+__all__ = ["conv", "conv_transpose", "linear", "matmul", "window_sum"]
 
 _MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 _F32_BITS = 25  # of a signed integer that float32 holds
@@ -71,6 +71,33 @@ def conv(op: exact.Conv, site: Site) -> str:
             f"a convolution of {site.type(0).format} in {op.width} bits has no exact form in ONNX",
             help="ConvInteger takes 8 bits; float32 holds sums of up to 25",
         )
+    return squeezed(site, _biased(site, result, spatial), spatial)
+
+
+@to_onnx_exact.register(exact.ConvTranspose)
+def conv_transpose(op: exact.ConvTranspose, site: Site) -> str:
+    """``int.conv_transpose1d`` to ``3d``, in float32, for there is none of integers."""
+    spatial = op.float_op.spatial
+    if op.width > _F32_BITS:
+        raise site.error(
+            f"a transposed convolution in {op.width} bits has no exact form in ONNX",
+            help="float32 holds sums of up to 25 bits",
+        )
+    x = site.cast(batched(site, site.input(0), spatial), F32)
+    if op.zero_point:
+        x = site.emit("Sub", x, site.number(float(op.zero_point), F32))
+    result = site.emit(
+        "ConvTranspose",
+        x,
+        site.constant(site.array("weight").astype(np.float32), "weight"),
+        kernel_shape=list(site.tensor("weight").shape[2:]),
+        strides=list(op.stride),
+        pads=list(op.padding) * 2,
+        output_padding=list(op.output_padding),
+        dilations=list(op.dilation),
+        group=op.groups,
+    )
+    result = site.cast(result, carrier(site.result))
     return squeezed(site, _biased(site, result, spatial), spatial)
 
 
