@@ -77,7 +77,8 @@ class QuantizedOp(Op):
     def scale_roles(cls) -> tuple[str, ...]:
         """Roles of scales from outside: ``data_in_scale`` and ``data_in_zero_point`` for each operand.
 
-        An operand in ``int<8>`` takes its scale from itself unless the node has one here.
+        An operand in ``int<8>`` takes its scale from itself unless the node has one here. ``data_in_range``,
+        the least and the largest value, is there where training moves the scale by what it sees.
         """
         schema = cls.base.schema()
         operands = [role for role in cls.roles if role in (*schema.operands, schema.rest)]
@@ -153,7 +154,7 @@ class QuantizedOp(Op):
 
 _SCALED = "scale_integer"
 _TABLED = ("integer", _SCALED)
-_SCALE = ("scale", "zero_point")
+_SCALE = ("scale", "zero_point", "range")
 
 
 def derive(base: type[Op], family: str) -> type[QuantizedOp]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain, count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from mase.ir.formats import Integer
 from mase.ir.graph import Graph, Node
@@ -15,10 +15,19 @@ if TYPE_CHECKING:
 
     from mase.runtime.kernels import Scale
 
-__all__ = ["Scales", "drop_scales", "give_scale", "least_error_scale", "scale_of_range", "scaled_roles"]
+__all__ = [
+    "Scales",
+    "drop_scales",
+    "give_scale",
+    "least_error_scale",
+    "range_of_scale",
+    "scale_of_range",
+    "scaled_roles",
+]
 
-Scales = Literal["static", "dynamic", "learned"]
-"""Whether activations have a scale of their own: none, one from calibration, one that training moves."""
+Scales = Literal["static", "dynamic", "learned", "moving"]
+"""Whether activations have a scale of their own: one from calibration, none, one that the gradient moves in
+training, one that follows what is seen in training."""
 
 _SHARES = tuple(1.0 - 0.05 * i for i in range(15))  # of the range, to compare by their error
 
@@ -71,16 +80,37 @@ def least_error_scale(
     return min((scale_of_range(format, low * share, high * share) for share in _SHARES), key=error)
 
 
-def give_scale(node: Node, role: str, scale: Scale, *, learn: bool) -> None:
+def range_of_scale(format: Integer, scale: Scale) -> Tensor:
+    """The range that a scale is that of, float32[2].
+
+    Example:
+        >>> range_of_scale(Integer(8), scale_of_range(Integer(8), -1.0, 2.54))
+        tensor([-2.5400,  2.5400])
+    """
+    import torch
+
+    assert scale.value is not None
+    ends = torch.tensor([-format.code_max, format.code_max])
+    if scale.zero_point is not None:
+        ends = torch.tensor([format.code_min, format.code_max]) - scale.zero_point
+    return ends * scale.value.float()
+
+
+def give_scale(node: Node, role: str, scale: Scale, scales: Scales) -> None:
     """Keep the scale of a node's operand in the state, beside the weights of its module.
 
     Args:
         node: the quantized node.
         role: the operand.
         scale: its scale and zero point.
-        learn: whether training moves the scale.
+        scales: whether, and how, training moves it.
     """
+    learn = scales == "learned"
     parts = {"scale": scale.value, "zero_point": scale.zero_point}
+    if scales == "moving":
+        format = cast(QuantizedOp, node.op).formats[role]
+        assert isinstance(format, Integer)
+        parts["range"] = range_of_scale(format, scale)
     home = _home(node)
     for what, tensor in parts.items():
         if tensor is None:

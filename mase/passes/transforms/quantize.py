@@ -58,7 +58,8 @@ class Quantize:
         batches: how many batches to take statistics from where they are absent.
         split: the part of the data to take them from.
         scales: where activations in ``int<W>`` get their scales from: ``static`` once from statistics,
-            kept in the state; ``dynamic`` anew from each tensor; ``learned`` as static, then trained.
+            kept in the state; ``dynamic`` anew from each tensor; ``learned`` as static, then trained;
+            ``moving`` as static, then following the range of what training sees.
             Formats with a ``channel``, ``group`` or ``token`` are always dynamic.
         rounding: how every quantizer of the graph rounds; by default each as its format says.
         nonlinear: how softmax, activations, layer and RMS norm, and attention compute in fixed point:
@@ -89,7 +90,7 @@ class Quantize:
         if self.requant == "dyadic" and self.scales == "dynamic":
             raise UsageError.of(
                 "requant=dyadic needs scales that are known, and scales=dynamic are not",
-                help="take scales=static or scales=learned",
+                help="take scales=static, scales=learned or scales=moving",
             )
 
     def run(self, graph: Graph, ctx: Context) -> None:
@@ -127,7 +128,7 @@ class Quantize:
             node.op = op
             node.meta.drop(NotQuantized)
             for role, scale in own.items():
-                give_scale(node, role, scale, learn=self.scales == "learned")
+                give_scale(node, role, scale, self.scales)
             _note_rounded_bias(node, op, ctx)
             ctx.stat("quantized")
         graph.level = "quantized"

@@ -16,7 +16,7 @@ from mase.runtime.kernels.bits import finite
 from mase.runtime.kernels.encoded import Scale
 from mase.runtime.kernels.ste import pass_gradient
 
-__all__ = ["fake_quantize_moving"]
+__all__ = ["fake_quantize_following", "fake_quantize_moving"]
 
 
 def fake_quantize_moving(
@@ -55,6 +55,40 @@ def fake_quantize_moving(
     y, seen = cast(Any, _Observed).apply(x, format, scale, clip_grad)
     if not is_first:
         range.lerp_(widest(seen), momentum)
+    return y
+
+
+def fake_quantize_following(
+    x: Tensor,
+    format: Integer,
+    range: Tensor,
+    scale: Tensor,
+    zero_point: Tensor | None = None,
+    clip_grad: bool = True,
+) -> Tensor:
+    """`fake_quantize_moving`, which leaves the scale of the moved range where evaluation finds it.
+
+    Args:
+        x: float tensor of any shape.
+        format: a format with one scale for the tensor.
+        range: float32[2]; moved in place.
+        scale: that of the range; moved with it.
+        zero_point: likewise, if the format is ``asym``.
+        clip_grad: whether the gradient is 0 where ``x`` lies outside of the range.
+
+    Example:
+        >>> range, scale = torch.tensor([-7.0, 7.0]), torch.tensor(1.0)
+        >>> fake_quantize_following(torch.tensor([0.4, 107.0]), Integer(4), range, scale)
+        tensor([0., 7.])
+        >>> range, scale  # a hundredth of the way
+        (tensor([-6.9300,  8.0000]), tensor(1.1429))
+    """
+    y = fake_quantize_moving(x, format, range, clip_grad=clip_grad)
+    with torch.no_grad():
+        now = scaled_kernel(format).scale_of(range, format)
+        scale.copy_(cast(Tensor, now.value).view_as(scale))
+        if zero_point is not None:
+            zero_point.copy_(cast(Tensor, now.zero_point).view_as(zero_point))
     return y
 
 

@@ -42,7 +42,7 @@ def _set_scales(module: QuantizedModule, source: Source) -> None:
             continue
         places: dict[str, Any] = {
             what: torch.empty_like(state[source.node.params[f"{role}_{what}"]], device="meta")
-            for what in ("scale", "zero_point")
+            for what in ("scale", "zero_point", "range")
             if source.has(f"{role}_{what}")
         }
         module.set_scale(role, **places)

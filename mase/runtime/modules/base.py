@@ -22,6 +22,7 @@ from mase.ir.formats import Integer
 from mase.ir.keyed import formats_by_role
 from mase.ir.ops.quantized import Nonlinear, QuantizedOp, Requant
 from mase.runtime.kernels import Scale, fake_quantize
+from mase.runtime.kernels.moving import fake_quantize_following
 from mase.runtime.modules.grid import Grid
 from mase.runtime.modules.rows import along
 from mase.runtime.modules.scaled import precise
@@ -132,6 +133,9 @@ class QuantizedModule(nn.Module, ABC):
             return x
         if isinstance(format, Integer) and hasattr(self, f"{role}_scale"):
             scale, zero_point = getattr(self, f"{role}_scale"), getattr(self, f"{role}_zero_point", None)
+            if self.training and hasattr(self, f"{role}_range"):
+                seen = getattr(self, f"{role}_range")
+                return fake_quantize_following(x, format, seen, scale, zero_point, self.clip_grad)
             if scale.requires_grad:
                 return fake_quantize_learned(x, format, scale, zero_point, self.clip_grad)
             return fake_quantize(x, format, self.clip_grad, Scale(scale, zero_point))
@@ -147,7 +151,13 @@ class QuantizedModule(nn.Module, ABC):
         return {role: self.mase_op.axes(role) for role in rows}
 
     def set_scale(
-        self, role: str, scale: Tensor, zero_point: Tensor | None = None, *, learn: bool = False
+        self,
+        role: str,
+        scale: Tensor,
+        zero_point: Tensor | None = None,
+        range: Tensor | None = None,
+        *,
+        learn: bool = False,
     ) -> None:
         """Quantize an operand in ``int<W>`` with a fixed scale instead of one of its own each time.
 
@@ -156,7 +166,9 @@ class QuantizedModule(nn.Module, ABC):
             scale: one positive number, or one for each index of the format's ``channel``; becomes the
                 buffer or parameter ``<role>_scale``.
             zero_point: the codes of 0 if the format is ``asym``; becomes ``<role>_zero_point``.
-            learn: whether the scale is a parameter, which training moves (LSQ).
+            range: float32[2], the least and the largest value, for a scale that follows what training sees;
+                becomes the buffer ``<role>_range``.
+            learn: whether the scale is a parameter, which the gradient moves (LSQ).
 
         Raises:
             MaseError: if the operand has no such format.
@@ -172,8 +184,9 @@ class QuantizedModule(nn.Module, ABC):
             self.register_parameter(f"{role}_scale", nn.Parameter(scale))
         else:
             self.register_buffer(f"{role}_scale", scale)
-        if zero_point is not None:
-            self.register_buffer(f"{role}_zero_point", zero_point)
+        for what, tensor in (("zero_point", zero_point), ("range", range)):
+            if tensor is not None:
+                self.register_buffer(f"{role}_{what}", tensor)
 
     def evaluate(
         self,

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.ao.quantization import MovingAverageMinMaxObserver
 
 import mase
-from mase.ir import Graph, MaseError
+from mase.ir import Graph, MaseError, parse_format
 from mase.ir.formats import FixedWidth, Integer
 from mase.ir.ops.quantized import QuantizedOp
 from mase.ir.printer import dumps
@@ -19,7 +20,8 @@ from mase.passes.analyses.not_quantized import NotQuantized
 from mase.passes.analyses.sketch import sketch
 from mase.passes.analyses.statistics import Statistics
 from mase.passes.transforms.choose_scales import least_error_scale
-from mase.runtime.kernels import Scale, quantize
+from mase.runtime.kernels import Scale, quantize, scale_of
+from mase.runtime.lower import write_back
 from mase.runtime.modules.scaled import bias_in_units
 from tests.passes.transforms.test_quantize import calibrated, run
 from tests.runtime.families import FORMATS
@@ -229,6 +231,43 @@ def test_learned_scales_are_parameters_that_train() -> None:
     before = scale.item()
     torch.optim.SGD([scale], lr=0.01).step()
     assert scale.item() != before
+
+
+@pytest.mark.parametrize("format", ["int<8>", "uint<8,asym>"])
+def test_moving_scales_follow_what_training_sees(format: str) -> None:
+    """Against the observer of torch.ao, which starts from the calibrated range; evaluation moves nothing."""
+    graph, x = graph_of()
+    options = f'default={{data_in="{format}", weight="int<8,channel=0>"}}'
+    static, _ = run(options, graph)
+    made, _ = run(f'{options} scales="moving"', graph)
+    assert torch.equal(mase.lower(made).eval()(x), mase.lower(static).eval()(x))
+
+    module = mase.lower(made).train()
+    first = made.state["fc.data_in_range"].clone()
+    observer = MovingAverageMinMaxObserver(averaging_constant=0.01, dtype=torch.quint8)
+    observer.min_val, observer.max_val = first[0].clone(), first[1].clone()
+    seen: list[torch.Tensor] = []
+    module.get_submodule("fc").register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    for factor in (1.0, 5.0, 0.5):
+        module(x * factor).sum().backward()
+    for each in seen:
+        observer(each.detach())
+    fc = module.get_submodule("fc")
+    assert torch.allclose(fc.data_in_range, torch.stack([observer.min_val, observer.max_val]), rtol=1e-6)
+    assert not torch.equal(fc.data_in_range, first)
+    expected = scale_of(fc.data_in_range, parse_format(format))
+    assert torch.equal(fc.data_in_scale, expected.value)
+    if expected.zero_point is not None:
+        by_torch = observer.calculate_qparams()
+        assert fc.data_in_scale.item() == pytest.approx(by_torch[0].item(), rel=1e-6)
+        assert fc.data_in_zero_point.item() == by_torch[1].item()
+
+    before = fc.data_in_range.clone()
+    evaluated = module.eval()(100 * x)
+    assert torch.equal(fc.data_in_range, before)
+    write_back(module, made)
+    assert loads(dumps(made))["fc"].params["data_in_range"] == "fc.data_in_range"
+    assert torch.equal(mase.lower(made).eval()(100 * x), evaluated)
 
 
 def test_dynamic_scales_need_no_data() -> None:
