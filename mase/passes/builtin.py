@@ -13,6 +13,7 @@ BUILTIN: dict[str, tuple[str, ...]] = {
         "fold-constants",
         "fuse-attention",
         "fuse-norms",
+        "fuse-sdpa",
         "legalize-casts",
         "pack",
         "quantize",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import mase
 from mase.ir import Graph, MaseError
+from mase.ir.ops import exact
 from mase.ir.ops.exact import ExactOp, RoundsAlike
 from mase.ir.verify import verify
 from mase.runtime.integer import Interpreter
@@ -124,6 +125,17 @@ def test_scales_of_any_size(make: Any, data_in: str) -> None:
     proofs = [n.meta[RoundsAlike] for n in integer.nodes if RoundsAlike in n.meta]
     assert len(proofs) > 10
     assert all(proof.doubtful == () for proof in proofs)
+
+
+def test_bert_that_writes_attention_out() -> None:
+    """Its mask is one of floats, added to the scores: the smallest float32 where nothing is to be seen."""
+    model = bert(attn_implementation="eager")
+    graph, data = quantized(model, "fuse-sdpa tabulate", dynamic=DYNAMIC)
+    integer = check(model, graph, data)
+    (softmax,) = integer.find(exact.Softmax)
+    assert softmax.op.mask_factor > 0
+    for length in (1, 5):
+        assert_equal_everywhere(graph, integer, data.ids[:, :length], data.mask[:, :length])
 
 
 @pytest.mark.parametrize("heads", [1, 2])

@@ -18,6 +18,7 @@ from mase.runtime.onnx.dyadic import check_dyadic
 from mase.runtime.onnx.plan import Plan, plan_of
 from mase.runtime.onnx.registry import to_onnx, to_onnx_exact
 from mase.runtime.onnx.site import Quantizers, Sign, Site, Value
+from mase.runtime.onnx.tables import check_tables
 from mase.runtime.onnx.types import value_info
 
 __all__ = ["print_graph"]
@@ -47,6 +48,7 @@ def print_graph(graph: Graph, quantizers: Quantizers | None = None, kind: str = 
     """
     if quantizers is not None:
         check_dyadic(graph)
+        check_tables(graph)
     return _Printer(graph, quantizers).run(kind)
 
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 import mase
-from mase.ir import Graph, parse_type
+from mase.ir import Graph, MaseError, parse_type
 from mase.ir.formats import Fixed
 from mase.ir.ops import core, exact
 from mase.runtime.integer import Interpreter
 from mase.runtime.modules import RotaryEmbedding
+from mase.runtime.onnx import QdqQuantizers, QonnxQuantizers, Quantizers, print_graph
 from tests.runtime.onnx.running import integer_mismatches
 from tests.runtime.test_integer_transformers import (
     DYNAMIC,
@@ -42,6 +43,28 @@ def test_llama(heads: int) -> None:
     graph, data = quantized(llama(num_key_value_heads=heads), "fuse-norms fuse-attention fold-constants")
     mase.Pipeline("legalize-casts").run(graph)
     assert integer_mismatches(graph, data.ids, data.mask, reference=False) == 0
+
+
+def test_bert_that_writes_attention_out() -> None:
+    passes = "fuse-sdpa tabulate"
+    graph, data = quantized(bert(attn_implementation="eager"), passes, dynamic=DYNAMIC)
+    mase.Pipeline("legalize-casts").run(graph)
+    for length in (12, 5):
+        inputs = (data.ids[:, :length].contiguous(), data.mask[:, :length].contiguous())
+        assert integer_mismatches(graph, *inputs, reference=False) == 0
+
+
+@pytest.mark.parametrize("quantizers", [QdqQuantizers(), QonnxQuantizers()], ids=["qdq", "qonnx"])
+def test_files_of_quantizers_are_refused(quantizers: Quantizers) -> None:
+    data = Numbers()
+    graph = mase.trace(Parts(), (data.x[:2],))
+    mase.Pipeline('quantize{nonlinear="table", batches=1}').run(graph, data)
+    with pytest.raises(MaseError, match="computes in integers") as caught:
+        print_graph(graph, quantizers)
+    named = {d.node for d in caught.value.diagnostics}
+    assert {"norm", "softmax"} <= named
+    assert len(named) == 7
+    assert 'format="integer"' in str(caught.value)
 
 
 @SCALES
