@@ -103,6 +103,18 @@ def test_a_broken_rounding_is_found(graph: Graph, tmp_path: Path) -> None:
         verified(graph, tmp_path, file.name)
 
 
+def test_an_engine_that_cannot_run_the_file_fails_the_run(graph: Graph, tmp_path: Path) -> None:
+    mase.Pipeline("export").run(graph.copy(), output_dir=tmp_path)
+    file = tmp_path / "graph.qdq.onnx"
+    model = onnx.load(file)
+    model.graph.node[0].op_type = "Quantise"
+    onnx.save(model, file)
+    with pytest.raises(MaseError, match=r"onnx reference cannot run graph\.qdq\.onnx: .*Quantise"):
+        verified(graph, tmp_path, file.name)
+    checks = json.loads((tmp_path / "verify-export.json").read_text())[file.name]
+    assert [c["engine"] for c in checks if "failed" in c] == [c["engine"] for c in checks]
+
+
 def test_results_are_kept_although_it_fails(graph: Graph, tmp_path: Path) -> None:
     file = broken(graph, tmp_path, "4.weight_quantized")
     with pytest.raises(MaseError):
