@@ -142,7 +142,8 @@ def test_killed_in_training_and_after_it(tmp_path: Path) -> None:
 
     (tmp_path / "go").touch()
     assert start("whole").wait() == 0
-    (tmp_path / "go").unlink()
+    for sign in ("go", "lingers"):
+        (tmp_path / sign).unlink()
     checkpoints = tmp_path / "cut/training_ckpts"
     for sign in (checkpoints / "last.ckpt", checkpoints / "last-1.ckpt", tmp_path / "lingers"):
         run = start("cut")

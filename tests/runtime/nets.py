@@ -56,10 +56,17 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def train(folder: Path, module: nn.Module | None = None, *, data: Any = None, **settings: Any) -> Metrics:
+def train(
+    folder: Path,
+    module: nn.Module | None = None,
+    *,
+    data: Any = None,
+    cut_off: bool = False,
+    **settings: Any,
+) -> Metrics:
     """`fit` with settings that make a run depend on everything that a checkpoint has to hold."""
     config = TrainConfig(**{**SETTINGS, **settings})
-    return fit(module or Noisy(), data or make_data("toy-tiny"), config, folder)
+    return fit(module or Noisy(), data or make_data("toy-tiny"), config, folder, cut_off=cut_off)
 
 
 def equal(a: nn.Module, b: nn.Module) -> bool:

@@ -112,6 +112,35 @@ def test_a_finished_run_is_not_continued(tmp_path: Path) -> None:
     assert not list(folder.glob("*partial*"))
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_of_equal_runs_the_last_one_is_continued(tmp_path: Path) -> None:
+    """A command that was cut off in its second training, having ended well the first time."""
+    folder = tmp_path / "training_ckpts"
+    train(tmp_path)
+    killed(tmp_path, 3 * STEPS + 2)
+    assert json.loads((folder / "run-1.json").read_text())["metrics"]
+    resumed = Noisy()
+    train(tmp_path, resumed, cut_off=True)
+    assert resumed.steps == 3 * STEPS
+    assert {path.name for path in folder.glob("last*")} == {"last.ckpt", "last-1.ckpt"}
+
+
+def test_a_run_that_was_set_aside_is_continued_at_its_end(tmp_path: Path) -> None:
+    """`train,quantize,train` is cut off at its end: both are over, the second in the place of the first."""
+    first, second = Noisy(), Noisy()
+    train(tmp_path, first)
+    train(tmp_path, second, learning_rate=5e-3)
+    for module, settings in ((first, {}), (second, {"learning_rate": 5e-3})):
+        again = Noisy()
+        train(tmp_path, again, cut_off=True, **settings)
+        assert again.steps == 0
+        assert equal(again, module)
+    for settings, steps in (({"seed": 1}, 6 * STEPS), ({}, 0)):
+        other = Noisy()
+        train(tmp_path, other, cut_off=True, **settings)
+        assert other.steps == steps
+
+
 def test_nothing_is_touched_by_a_run_that_cannot_start(tmp_path: Path) -> None:
     train(tmp_path, max_epochs=1)
     before = {file: file.read_bytes() for file in sorted(tmp_path.rglob("*")) if file.is_file()}

@@ -75,15 +75,14 @@ class RunFolder:
             The checkpoint to continue from, or None to start afresh.
         """
         self._mend()
-        if resume and cut_off and (number := self._set_aside_before(fingerprint)):
-            self._bring_back(number)
+        again = resume and cut_off and bool(_differing(self._read(), fingerprint))
+        if again and (record := self._bring_back(fingerprint)):
+            return self._continued(record, say)
         previous = self._read()
         unfinished = (cut_off or "metrics" not in previous) and exists(self.last)
         differing = _differing(previous, fingerprint)
         if resume and unfinished and not differing:
-            over = "metrics" in previous
-            say(f"this training was {'complete' if over else 'cut off'} in {self.path}; going on there")
-            return self.last
+            return self._continued(previous, say)
         kept = self._set_aside()
         if unfinished and kept and not cut_off:
             why = f"another {', '.join(differing)}" if differing else "resume is off"
@@ -95,11 +94,16 @@ class RunFolder:
         """Notes that the run is over, and what it reached."""
         self._write({**self._read(), "metrics": metrics})
 
+    def _continued(self, record: Mapping[str, Any], say: Callable[[str], None]) -> Path:
+        how = "complete" if "metrics" in record else "cut off"
+        say(f"this training was {how} in {self.path}; going on there")
+        return self.last
+
     def _mend(self) -> None:
         if is_leader():
             remove(self.partial)
-            for checkpoint in (self.best, self.last):
-                mend(checkpoint)
+            for place in self._places():
+                mend(place)
 
     def _set_aside(self) -> str:
         """Renames the run to the next free number; returns the new names of its checkpoints.
@@ -122,30 +126,28 @@ class RunFolder:
                 old.rename(new)
         return ", ".join(renamed)
 
-    def _set_aside_before(self, fingerprint: Fingerprint) -> int:
-        """The number of the latest run of this fingerprint that was set aside; 0 if there is none."""
+    def _bring_back(self, fingerprint: Fingerprint) -> dict[str, Any]:
+        """Makes the latest run of this fingerprint that was set aside the current one.
+
+        Its old places go last: who looks meanwhile, or after a kill, finds it in these or in the new ones.
+
+        Returns:
+            Its record; empty if there is no such run.
+        """
         numbers = [int(path.stem.rpartition("-")[2]) for path in self.path.glob("run-*.json")]
         for number in sorted(numbers, reverse=True):
-            last, _, record = self._places(number)
-            if last.exists() and not _differing(self._read(record), fingerprint):
-                return number
-        return 0
-
-    def _bring_back(self, number: int) -> None:
-        """Makes a run that was set aside the current one.
-
-        Its old places go last, so that processes that help find it in either, and so does who comes after a
-        kill.
-        """
-        if not is_leader():
-            return
-        self._set_aside()
-        places = self._places(number)
-        for old, current in zip(places, self._places(), strict=True):
-            if old.exists():
-                link(old, current)
-        for old in reversed(places):
-            remove(old)
+            places = self._places(number)
+            record = self._read(places[-1])
+            if record and places[0].exists() and not _differing(record, fingerprint):
+                if is_leader():
+                    self._set_aside()
+                    for old, current in zip(places, self._places(), strict=True):
+                        if old.exists():
+                            link(old, current)
+                    for old in reversed(places):
+                        remove(old)
+                return record
+        return {}
 
     def _places(self, number: int | None = None) -> tuple[Path, Path, Path]:
         """Where the last and the best checkpoint and the record lie, or lay before they got a number."""
