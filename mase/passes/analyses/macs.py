@@ -12,6 +12,7 @@ from mase.ir.ops import exact
 from mase.ir.ops.attention import Attention
 from mase.ir.ops.conv import Conv, ConvTranspose
 from mase.ir.ops.experts import GroupedMatMul
+from mase.ir.ops.moves import called_name
 from mase.ir.ops.nn import Linear
 from mase.ir.ops.quantized import QuantizedOp
 from mase.ir.ops.recurrent import Recurrent
@@ -111,9 +112,22 @@ def _(op: SelectiveScan, node: Node) -> Dim:
     return 3 * x.numel * a.shape[1]
 
 
+@macs.register
+def _(op: Call, node: Node) -> Dim:
+    factor = _CALLS.get(called_name(op))
+    if factor is None:
+        return 0
+    shape = node.inputs[factor].tensor_type.shape
+    return node.tensor_type.numel * (shape[-1] if called_name(op) in _MATRICES else prod(shape[1:]))
+
+
 def _weight(node: Node) -> TensorType:
     return node.graph.state.entry(node.params["weight"]).type
 
+
+_MATRICES = {"mm": 0, "bmm": 0, "matmul": 0, "addmm": 1, "baddbmm": 1}
+_CALLS = _MATRICES | {"linear": 1, "conv1d": 1, "conv2d": 1, "conv3d": 1}
+"""ATen calls that are counted, with the operand whose shape says how many products a result sums."""
 
 _PRODUCTS = ("mm", "matmul", "conv", "einsum", "linear", "attention", "tensordot", "lstm", "gru", "rnn_")
 
@@ -121,8 +135,8 @@ _PRODUCTS = ("mm", "matmul", "conv", "einsum", "linear", "attention", "tensordot
 def is_counted(node: Node) -> bool:
     """Whether `macs` knows the node; False for opaque modules and for ATen calls that look like products."""
     op = node.op
+    if isinstance(op, Call):
+        return called_name(op) in _CALLS or not any(word in op.target for word in _PRODUCTS)
     if macs.dispatch(type(op)) is not macs.dispatch(Op):
         return True
-    if isinstance(op, Call):
-        return not any(word in op.target for word in _PRODUCTS)
     return not (isinstance(op, Module) and node.params)

@@ -132,6 +132,38 @@ def test_experts_multiply_each_row_once() -> None:
     assert costs(graph)["experts"].macs == counter.get_total_flops() // 2
 
 
+CALLS: dict[str, tuple[str, tuple[str, ...], Any]] = {
+    "mm": ("f32[3,5]", ("f32[3,4]", "f32[4,5]"), torch.mm),
+    "bmm": ("f32[2,3,5]", ("f32[2,3,4]", "f32[2,4,5]"), torch.bmm),
+    "matmul": ("f32[2,3,5]", ("f32[2,3,4]", "f32[4,5]"), torch.matmul),
+    "addmm": ("f32[3,5]", ("f32[5]", "f32[3,4]", "f32[4,5]"), torch.addmm),
+    "baddbmm": ("f32[2,3,5]", ("f32[2,3,5]", "f32[2,3,4]", "f32[2,4,5]"), torch.baddbmm),
+    "linear": ("f32[3,5]", ("f32[3,4]", "f32[5,4]"), torch.nn.functional.linear),
+    "conv1d": ("f32[2,6,8]", ("f32[2,4,10]", "f32[6,4,3]"), torch.conv1d),
+    "conv2d": ("f32[2,6,4,4]", ("f32[2,4,6,6]", "f32[6,4,3,3]"), torch.conv2d),
+    "conv3d": ("f32[1,2,2,2,2]", ("f32[1,4,4,4,4]", "f32[2,4,3,3,3]"), torch.conv3d),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_of_torch_as_torch_counts(name: str) -> None:
+    """What no op stands for, such as the convolution of Mamba, whose weight is a parameter of its own."""
+    returns, types, function = CALLS[name]
+    graph = Graph()
+    nodes = [graph_input(graph, type, f"x{i}") for i, type in enumerate(types)]
+    holes = ", ".join(f"%{i}" for i in range(len(types)))
+    call = Call(target=f"aten.{name}.default", args=Template.parse(f"({holes})"), returns=parse_type(returns))
+    graph.add(call, *nodes, name="call")
+    counter = FlopCounterMode(display=False)
+    with counter:
+        result = function(*(torch.ones(node.tensor_type.shape) for node in nodes))
+    assert str(tuple(result.shape)).replace(" ", "") == str(parse_type(returns).shape).replace(" ", "")
+    ctx = Context(graph)
+    cost(graph, ctx)
+    assert graph["call"].meta[Cost].macs == counter.get_total_flops() // 2
+    assert not ctx.diagnostics
+
+
 def test_a_selective_scan_counts_three_products_a_state() -> None:
     """Of state = decay * state + (step * x) * b and y = c . state, for 10 steps, 6 channels, 4 states."""
     graph = Graph()
@@ -222,7 +254,7 @@ def test_what_cannot_be_counted_is_said() -> None:
     graph = Graph()
     x = graph_input(graph, "f32[N,4]")
     type = parse_type("f32[N,4]")
-    product = Call(target="aten.addmm.default", args=Template.parse("(%0, %0, %0)"), returns=type)
+    product = Call(target="aten.tensordot.default", args=Template.parse("(%0, %0, [1], [1])"), returns=type)
     graph.add(product, x, name="product")
     graph.state["w"] = torch.ones(2)
     opaque = Module(cls="user.Mixer", args=Template.parse("(%0,)"), returns=type)
@@ -265,3 +297,32 @@ def test_totals_are_recorded_by_level() -> None:
 def test_empty_graph() -> None:
     assert costs(Graph()) == {}
     assert total_cost([]) == Cost()
+
+
+@pytest.mark.slow
+def test_mixtral_as_torch_counts_and_by_hand() -> None:
+    """Torch's counter knows neither the products of experts nor those of attention on a CPU."""
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    config = MixtralConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        use_cache=False,
+    )
+    model, ids = MixtralForCausalLM(config).eval(), torch.arange(10)[None]
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        model(input_ids=ids)
+    graph = mase.trace(model, args=(), kwargs={"input_ids": ids})
+    found = costs(graph)
+    experts = sum(found[node.name].macs for node in graph.find(GroupedMatMul))
+    attention = sum(found[node.name].macs for node in graph.find(Attention))
+    assert experts == 2 * (10 * 2) * (32 * 2 * 48 + 48 * 32)  # layers, rows, gate and up together, down
+    assert attention == 2 * 4 * (2 * 10 * 10 * 8)
+    assert sum(c.macs for c in found.values()) - experts - attention == counter.get_total_flops() // 2
