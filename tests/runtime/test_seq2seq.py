@@ -149,6 +149,11 @@ def test_a_plain_module_is_told_that_it_cannot_generate(tmp_path: Path) -> None:
         evaluate(model("t5"), pairs(tmp_path / "set"), task="seq2seq")
 
 
+def test_a_model_in_parts_does_not_generate(tmp_path: Path) -> None:
+    with pytest.raises(MaseError, match=r"'fsdp' gives each a part of it(.|\n)*generate = false"):
+        evaluate(lowered("bart"), pairs(tmp_path / "set"), "test", "seq2seq", TrainConfig(strategy="fsdp"))
+
+
 def test_targets_beyond_the_positions_of_the_model(tmp_path: Path) -> None:
     data = pairs(tmp_path / "set", max_target_len=40)
     with pytest.raises(MaseError, match="does not run on targets of 40 tokens"):

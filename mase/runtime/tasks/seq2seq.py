@@ -21,6 +21,7 @@ from mase.runtime.tasks.outputs import at_least_float32, logits_of
 from mase.runtime.tasks.text_scores import CorpusScore
 from mase.runtime.tasks.tokens import IGNORED, check_tokens
 from mase.runtime.training.config import TrainConfig
+from mase.runtime.training.strategies import shards_model
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig
@@ -175,6 +176,11 @@ class SequenceToSequence(Task):
             raise MaseError.of(
                 "the batch has no `references`, the texts that generated ones are compared with",
                 help="have the data module's collate add them, or set its `generate` to False",
+            )
+        if self.generating and shards_model(self.config.strategy):
+            raise MaseError.of(
+                f"a model generates in one process, and {self.config.strategy!r} gives each a part of it",
+                help='use "ddp", or set [data] generate = false and measure the result in one process',
             )
         if self.generating:
             self._check_length(probe)

@@ -12,7 +12,14 @@ from mase.ir.diagnostics import MaseError, did_you_mean
 if TYPE_CHECKING:
     from pytorch_lightning.strategies import Strategy
 
-__all__ = ["STRATEGIES", "check_strategy", "is_deepspeed", "make_strategy", "splits_parameters"]
+__all__ = [
+    "STRATEGIES",
+    "check_strategy",
+    "is_deepspeed",
+    "make_strategy",
+    "shards_model",
+    "splits_parameters",
+]
 
 _LAUNCHED = (
     *("ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true"),
@@ -77,6 +84,11 @@ def is_deepspeed(name: str) -> bool:
 def splits_parameters(name: str) -> bool:
     """Whether a process may be left with a part of every parameter, or with other numbers in them."""
     return name.startswith(("fsdp", "deepspeed"))
+
+
+def shards_model(name: str) -> bool:
+    """Whether the model runs only where all processes run it together, each with its part of the weights."""
+    return name.startswith(("fsdp", "deepspeed_stage_3"))
 
 
 def make_strategy(name: str, options: Mapping[str, Any] | None) -> Strategy | str:
