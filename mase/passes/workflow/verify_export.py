@@ -212,7 +212,10 @@ def _show(ctx: Context, checks: Mapping[str, list[Check]]) -> None:
                 ctx.console.print(f"{check.engine}, {check.vectors}: {check.first}", highlight=False)
 
 
-_OF_FILES = "export it anew; if it was just exported, this is a defect of mase or of the engine"
+_OF_FILES = (
+    "export it anew; if it was just exported, sums may have more bits than the 24 of float32 (value-range "
+    'names them, format="integer" holds them); else this is a defect of mase or of the engine'
+)
 _OF_SCALES = (
     "scales that are no powers of two: a number next to a tie may become another code in float32, which "
     'tolerance=0.01 accepts; fixed<W,F> is exact, and so is legalize-casts with format="integer"'
