@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mase.ir.files import write_atomically
 from mase.ir.graph import Graph
+from mase.ir.processes import is_leader
 
 __all__ = ["Measured"]
 
@@ -39,7 +40,7 @@ class Measured:
         """
         if name not in self._known:
             self._known[name] = self._probe(make())
-            if self._path is not None:
+            if self._path is not None and is_leader():
                 with self._path.open("a") as file:
                     file.write(json.dumps({"of": name, "is": self._known[name]}) + "\n")
         return self._known[name]

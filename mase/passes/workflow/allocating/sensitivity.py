@@ -46,7 +46,8 @@ MEASURES: Mapping[Sensitivity, Callable[[Task, Step, Step], Tensor]] = {
 """From what the task makes of a batch with and without quantization to a number, for each sensitivity:
 
 ``divergence``: how far the outputs are from those before, by the task: the Kullback-Leibler divergence of
-the predicted classes (ZeroQ, arXiv:2001.00281), the mean squared distance in regression. Needs no labels.
+the predicted classes (ZeroQ, arXiv:2001.00281), the mean squared distance in regression. Labels do not
+matter.
 ``loss``: by how much the loss of the task rises; may be below 0.
 ``noise``: the power of what changes in the outputs, as a share of their power: 1 / SQNR (arXiv:2302.05397).
 """
