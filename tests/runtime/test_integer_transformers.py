@@ -108,7 +108,7 @@ SCALED = """quantize{{nonlinear="table", requant=dyadic, batches=1,
     default={{data_in="{0}", weight="int<8,channel=0>", probs="ufixed<8,8>"}}, rules=[
         {{op="tensor.add", data_in="int<16>"}},
         {{op="nn.*_norm", data_in="int<16>", weight="fixed<16>", data_out="fixed<16>"}},
-        {{op="nn.rotary_embedding", cos="fixed<8,6>", sin="fixed<8,6>"}},
+        {{op="nn.rotary_embedding", cos="{1}", sin="{1}"}},
         {{op="nn.embedding", weight="int<16>"}}]}}"""
 SCALES = pytest.mark.parametrize("data_in", ["int<8>", "uint<8,asym>"])
 
@@ -120,7 +120,8 @@ def test_scales_of_any_size(make: Any, data_in: str) -> None:
     model, data = make(), Sentences()
     graph = mase.trace(model, kwargs=data.inputs, dynamic=DYNAMIC)
     passes = "fuse-norms,fuse-attention,tabulate{positions=40}," * (make is llama)
-    mase.Pipeline(passes + SCALED.format(data_in)).run(graph, data)
+    angles = "int<8>" if data_in == "int<8>" else "fixed<8,6>"
+    mase.Pipeline(passes + SCALED.format(data_in, angles)).run(graph, data)
     integer = check(model, graph, data)
     proofs = [n.meta[RoundsAlike] for n in integer.nodes if RoundsAlike in n.meta]
     assert len(proofs) > 10

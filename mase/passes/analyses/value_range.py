@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mase.ir.annotations import register_annotation
 from mase.ir.diagnostics import MaseError, UsageError
 from mase.ir.graph import Graph, Node
-from mase.ir.ops.exact import Interval
+from mase.ir.ops.exact import Interval, RoundsAlike
 from mase.ir.ranges import ranges_of
 from mase.passes.analyses.calibration import Split, model_inputs
 from mase.passes.context import Context
@@ -79,9 +79,10 @@ def value_range(
     """Annotate every integer value with the range that it can have; ``report`` shows it.
 
     By ``weights`` the range is proved: inputs may be whatever their types hold, and a layer's result is the
-    largest and smallest sum that its real weights make of them, output by output. By ``data`` it is what
-    batches showed, beside the proved one, which it does not replace: the difference is what an accumulator
-    would save if overflow were risked.
+    largest and smallest sum that its real weights make of them, output by output. Of graphs that were
+    quantized with ``requant=dyadic`` it counts the requantizations that are proved to round as those did. By
+    ``data`` it is what batches showed, beside the proved one, which it does not replace: the difference is
+    what an accumulator would save if overflow were risked.
 
     A value beyond 24 bits is noted: float32 does not hold it, so the fake-quantized module computes it in
     float64, as it must to equal the integers. Beyond 53 bits no float does, and the module refuses the layer.
@@ -112,6 +113,9 @@ def value_range(
         node.meta.set(own)
         ctx.stat("values")
         _tell_of_wide(node, own, ctx)
+    for node in graph.nodes:
+        if (proof := node.meta.get(RoundsAlike)) is not None:
+            ctx.stat("requantizations proved" if not proof.doubtful else "requantizations not proved")
     widest = max((i.width for i in found.intervals.values()), default=0)
     ctx.record("widest value", graph.level, widest)
 

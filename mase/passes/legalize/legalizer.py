@@ -257,7 +257,7 @@ class Legalizer:
             name: a wish for the name of a node that has to be added.
             source: the value in the quantized graph; None for one that only ``user`` knows.
         """
-        found = requantization(value, target)
+        found = requantization(value, target, prove=self._dyadic)
         if found.op is None:
             return value
         key = (value.node, found.op, tuple(found.roles), value.scaling)
@@ -267,7 +267,7 @@ class Legalizer:
                 user, found.op, value, scaling=scaling, zero_point=zero, roles=found.roles, name=name
             )
             self._cast[key] = made
-            if found.proof is not None and self._dyadic:
+            if found.proof is not None:
                 seen = source is not None and not may_stay_wide(source)
                 self._proved(made.node, user, found.proof.of_none() if seen else found.proof)
         return self._cast[key]

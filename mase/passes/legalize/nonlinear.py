@@ -21,6 +21,7 @@ from mase.passes.legalize.constants import codes_of
 from mase.passes.legalize.moves import is_float
 from mase.passes.legalize.registry import legalize
 from mase.passes.legalize.value import FIT, Scaling, Value
+from mase.runtime.exact.alignment import ANGLE_BITS, align, code_width
 from mase.runtime.exact.piecewise import piecewise_of
 from mase.runtime.exact.scalars import has_table
 from mase.runtime.exact.tables import WIDEST_TABLE, table_of
@@ -195,16 +196,15 @@ def rotate(node: Node, legal: Legalizer) -> Value:
     """Features turned by angles whose cosines and sines are integers."""
     op: Any = node.op
     x, cos, sin = (legal.operand(node, i) for i in range(3))
-    ratio = cos.scaling.factors[0] / sin.scaling.factors[0]
-    power = Scaling.of(ratio).frac
-    if power is None or (cos.zero_point, sin.zero_point) != (0, 0):
-        raise legal.fault(node, "takes cosines and sines of unlike scales", "give them fixed<W,F>")
+    if (cos.zero_point, sin.zero_point) != (0, 0):
+        raise legal.fault(node, "takes cosines and sines with a zero point", "give them fixed<W,F> or int<W>")
+    width = code_width(op.formats["cos"], op.formats["sin"])
+    scale, factors = align(cos.scaling.factors[0], sin.scaling.factors[0], width, ANGLE_BITS)
     made = exact.RotaryEmbedding(
         width=FIT,
         interleaved=op.interleaved,
         zero_point=x.zero_point,
-        cos_factor=2 ** max(-power, 0),
-        sin_factor=2 ** max(power, 0),
+        cos_factor=factors[0],
+        sin_factor=factors[1],
     )
-    finer = Scaling.of(min(cos.scaling.factors[0], sin.scaling.factors[0]))
-    return legal.emit(node, made, x, cos, sin, scaling=x.scaling.times(finer))
+    return legal.emit(node, made, x, cos, sin, scaling=x.scaling.times(Scaling.of(scale)))

@@ -34,7 +34,8 @@ class Rescaling:
     Args:
         op: None if nothing is to be done.
         roles: the tensors of the op's roles.
-        proof: whether modules round alike; None where scales are powers of two, for then they do.
+        proof: whether modules round alike; None where scales are powers of two, for then they do, or where
+            nobody asked.
     """
 
     op: Requantize | None = None
@@ -42,21 +43,23 @@ class Rescaling:
     proof: RoundsAlike | None = None
 
 
-def requantization(value: Value, target: Target) -> Rescaling:
+def requantization(value: Value, target: Target, *, prove: bool = True) -> Rescaling:
     """The op that makes codes of ``target``.
 
-    Scales whose ratio is a power of two need no multiplier. Any other ratio becomes a number with a
-    multiplier of 31 bits, fewer where the product with a wide accumulator would leave int64: the nearest
-    one for which no accumulator is rounded otherwise than by float64. Where a channel has none, as happens
-    with results of 16 bits, all channels take multipliers of 52 bits; where that is not enough, the nearest.
+    Scales whose ratio is a power of two need no multiplier. Any other ratio becomes the nearest number with
+    a multiplier of 31 bits, fewer where the product with a wide accumulator would leave int64. To ``prove``
+    is to take one for which no accumulator is rounded otherwise than by float64, if there is one among its
+    neighbours. Where a channel has none, as happens with results of 16 bits, all channels take multipliers of
+    52 bits; where that is not enough either, the nearest.
 
     Args:
         value: what is to be requantized.
         target: the codes that are wanted.
+        prove: whether the quantized graph rescales in float64, so that its rounding is to be met.
     """
     ratios = [_Ratio.of(unit, value, target) for unit in value.scaling.factors]
-    chosen, wide = [ratio.short() for ratio in ratios], False
-    if not all(c.proved for c in chosen) and all(ratio.may_be_wide for ratio in ratios):
+    chosen, wide = [ratio.short() if prove else ratio.nearest() for ratio in ratios], False
+    if prove and not all(c.proved for c in chosen) and all(ratio.may_be_wide for ratio in ratios):
         longer = [ratio.long() for ratio in ratios]
         if sum(c.proved for c in longer) > sum(c.proved for c in chosen):
             chosen, wide = longer, True
@@ -66,7 +69,7 @@ def requantization(value: Value, target: Target) -> Rescaling:
         return Rescaling()
     powers = all(map(is_power, (*value.scaling.factors, target.scale)))
     doubtful = tuple(i for i, c in enumerate(chosen) if not c.proved)
-    proof = None if powers else RoundsAlike(channels=len(factors), doubtful=doubtful)
+    proof = RoundsAlike(channels=len(factors), doubtful=doubtful) if prove and not powers else None
     return Rescaling(*_op(factors, value, target, wide), proof)
 
 
@@ -130,10 +133,18 @@ class _Ratio:
         """Whether products in two parts are int64."""
         return self.codes.width <= 35 and Fraction(1, 2**20) <= self.exact < 2**20
 
+    @property
+    def bits(self) -> int:
+        """Of a multiplier whose products are int64."""
+        return max(min(31, _PRODUCT_BITS - self.codes.width), 1)
+
+    def nearest(self) -> _Chosen:
+        """The nearest multiplier whose products are int64, of which nothing is proved."""
+        return _Chosen(_within_shift(Dyadic.nearest(self.exact, self.bits)), False)
+
     def short(self) -> _Chosen:
-        """A multiplier whose products are int64: the nearest, or one of the next if only those are proved."""
-        bits = max(min(31, _PRODUCT_BITS - self.codes.width), 1)
-        nearest = _within_shift(Dyadic.nearest(self.exact, bits))
+        """The same, or one next to it if only that is proved."""
+        nearest, bits = self.nearest().factor, self.bits
         if self._proves(nearest) or not self._alike(self.exact):
             return _Chosen(nearest, self._proves(nearest))
         step = Fraction(2) ** (nearest.multiplier.bit_length() - bits - nearest.shift)

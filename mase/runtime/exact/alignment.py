@@ -7,21 +7,24 @@ from fractions import Fraction
 
 from mase.ir.formats import Fixed, Integer
 
-__all__ = ["align", "code_width"]
+__all__ = ["ANGLE_BITS", "align", "code_width"]
 
+ANGLE_BITS = 20
+"""Of aligned cosines and sines, which are multiplied by features."""
 _BITS = 31
 
 
-def align(a: Fraction, b: Fraction, width: int) -> tuple[Fraction, tuple[int, int]]:
+def align(a: Fraction, b: Fraction, width: int, bits: int = _BITS) -> tuple[Fraction, tuple[int, int]]:
     """One scale, and the integers that bring codes of two scales to it.
 
     Scales whose ratio is a power of two are aligned exactly. Of any others, the finer is approximated, by so
-    many bits that aligned codes have 31.
+    many bits that aligned codes have ``bits``.
 
     Args:
         a: the scale of the first.
         b: the scale of the second.
         width: bits of a code less its zero point.
+        bits: those of an aligned code.
 
     Example:
         >>> align(Fraction(1, 2), Fraction(1, 8), 8)
@@ -33,7 +36,7 @@ def align(a: Fraction, b: Fraction, width: int) -> tuple[Fraction, tuple[int, in
     mantissa, exponent = math.frexp(float(ratio))
     if mantissa == 0.5 and ratio == Fraction(2) ** (exponent - 1):
         return min(a, b), (2 ** max(exponent - 1, 0), 2 ** max(1 - exponent, 0))
-    scale = max(a, b) / 2 ** max(_BITS - width, 8)
+    scale = max(a, b) / 2 ** max(bits - width, 8)
     return scale, (max(round(a / scale), 1), max(round(b / scale), 1))
 
 

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from mase.runtime.modules.base import QuantizedModule
 
 __all__ = [
+    "aligned",
     "bias_in_units",
     "in_codes",
     "operand_scale",
     "precise",
     "scales_of",
+    "single_scale",
     "sum_of_codes",
     "weight_scale",
 ]
@@ -57,7 +59,7 @@ def precise(module: QuantizedModule, role: str, x: Tensor) -> Tensor:
 def scales_of(module: QuantizedModule, weight: Tensor) -> tuple[Tensor, Tensor] | None:
     """The float64 scales of ``data_in`` and of a weight, one or one an output; None without."""
     own = weight_scale(module.formats["weight"], weight)
-    x = _single(module, "data_in", weight.device)
+    x = single_scale(module, "data_in", weight.device)
     return None if own is None or x is None else (x, own)
 
 
@@ -73,7 +75,7 @@ def weight_scale(format: Format | None, weight: Tensor) -> Tensor | None:
     return None if found is None or found.value is None else found.value.double()
 
 
-def _single(module: QuantizedModule, role: str, device: torch.device) -> Tensor | None:
+def single_scale(module: QuantizedModule, role: str, device: torch.device) -> Tensor | None:
     """The float64 scale of an operand; None if it has none that is known."""
     format, own = module.formats[role], operand_scale(module, role)
     if isinstance(format, Fixed):
@@ -85,7 +87,7 @@ def in_codes(
     module: QuantizedModule, x: Tensor, y: Tensor, product: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
     """A product of two operands: of their codes, exactly, times both scales."""
-    scales = [_single(module, role, x.device) for role in ("data_in", "other")]
+    scales = [single_scale(module, role, x.device) for role in ("data_in", "other")]
     if not module.precise or scales[0] is None or scales[1] is None:
         return product(x, y)
     return product((x / scales[0]).round(), (y / scales[1]).round()) * (scales[0] * scales[1])
@@ -118,18 +120,32 @@ def bias_in_units(bias: Tensor, unit: Tensor) -> Tensor:
 
 def sum_of_codes(module: QuantizedModule, x: Tensor, y: Tensor, sign: int) -> Tensor | None:
     """``x + y`` or ``x - y`` as integers add codes of unlike scales; None if an operand has no scale."""
-    scales: list[Fraction] = []
-    formats: list[Fixed | Integer] = []
-    for role in ("data_in", "other"):
-        format, own = module.formats[role], operand_scale(module, role)
-        if isinstance(format, Fixed):
-            scales.append(Fraction(format.step))
-        elif own is None or own.value is None:
-            return None
-        else:
-            scales.append(Fraction(float(own.value)))
-        assert isinstance(format, Fixed | Integer)
-        formats.append(format)
-    scale, (factor, other) = align(scales[0], scales[1], code_width(*formats))
-    first, second = (x / float(scales[0])).round(), (y / float(scales[1])).round()
-    return (first * factor + second * (sign * other)) * float(scale)
+    found = aligned(module, ("data_in", "other"))
+    if found is None:
+        return None
+    scale, (of_x, of_y), (factor, other) = found
+    first, second = (x / of_x).round(), (y / of_y).round()
+    return (first * factor + second * (sign * other)) * scale
+
+
+def aligned(
+    module: QuantizedModule, roles: tuple[str, str], bits: int | None = None
+) -> tuple[float, tuple[float, float], tuple[int, int]] | None:
+    """One scale for two operands, their own, and the integers that bring their codes to it; see `align`.
+
+    Args:
+        module: the module.
+        roles: the operands.
+        bits: of an aligned code; 31 if None.
+
+    Returns:
+        None if one of them has no scale that is known.
+    """
+    formats = [f for role in roles if isinstance(f := module.formats[role], Fixed | Integer)]
+    scales = [single_scale(module, role, torch.device("cpu")) for role in roles]
+    if len(formats) < 2 or scales[0] is None or scales[1] is None:
+        return None
+    a, b = (float(scale) for scale in scales if scale is not None)
+    wanted = {} if bits is None else {"bits": bits}
+    scale, factors = align(Fraction(a), Fraction(b), code_width(*formats), **wanted)
+    return float(scale), (a, b), factors

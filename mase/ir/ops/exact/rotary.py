@@ -18,8 +18,7 @@ __all__ = ["RotaryEmbedding"]
 class RotaryEmbedding(ExactOp):
     """``x * cos * cos_factor + rotate(x) * sin * sin_factor`` of ``x = data_in - zero_point``.
 
-    ``rotate`` makes ``[-b, a]`` of ``[a, b]``. The factors are powers of two that bring both products to one
-    scale.
+    ``rotate`` makes ``[-b, a]`` of ``[a, b]``. The factors bring both products to one scale.
 
     Args:
         width: bits of the result.
