@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mase.ir import MaseError
 
-__all__ = ["NAME", "RECORD", "build", "predict"]
+__all__ = ["NAME", "RECORD", "Emulated", "build", "emulate", "shown"]
 
 NAME = "mase"
 """What projects and their top functions are called."""
@@ -55,15 +57,31 @@ def _newest(path: Path) -> float:
     return max(p.stat().st_mtime for p in sources)
 
 
-def predict(path: Path, x: NDArray[Any]) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class Emulated:
+    """What a project computes for a batch.
+
+    Args:
+        output: as the model gives it.
+        values: of the nodes that were asked for and that a layer shows, by name.
+    """
+
+    output: NDArray[np.float32]
+    values: dict[str, NDArray[np.float32]]
+
+
+def shown(path: Path) -> list[str]:
+    """The names of the nodes whose values a project can show."""
+    return list(json.loads((path / RECORD).read_text())["values"])
+
+
+def emulate(path: Path, x: NDArray[Any], names: Sequence[str] = ()) -> Emulated:
     """What a project computes.
 
     Args:
         path: the project's folder.
         x: a batch of inputs as the model takes them.
-
-    Returns:
-        a batch of outputs as the model gives them.
+        names: of nodes whose values are wanted too.
 
     Raises:
         MaseError: if the project does not compile, or its C++ ends by itself.
@@ -71,36 +89,47 @@ def predict(path: Path, x: NDArray[Any]) -> NDArray[np.float32]:
     record = json.loads((path / RECORD).read_text())
     axes = [0, *(a + 1 for a in record["input_axes"])]
     samples = np.ascontiguousarray(_encoded(record, x).transpose(axes), np.float64)
-    found = _run(build(path), samples, record["outputs"])
+    found = _run(build(path), samples, record, keep=bool(names))
     places = np.array(record["output_places"], int)
-    return _decoded(record, found[:, places].reshape(len(x), *record["output_shape"]))
+    output = _decoded(record, found["outputs"][:, places].reshape(len(x), *record["output_shape"]))
+    places = {n: record["values"][n] for n in names if n in record["values"]}
+    there = {n: of for n, of in places.items() if f"layer {of['layer']}" in found}
+    return Emulated(output, {n: _value(found, of) for n, of in there.items()})
 
 
-_PROCESS = """
-import ctypes, sys
-import numpy as np
-library, function, inputs, outputs = sys.argv[1:]
-top = getattr(ctypes.CDLL(library), function)
-top.restype, top.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p]
-samples, found = np.load(inputs), np.load(outputs)
-for sample, result in zip(samples, found):
-    top(sample.ctypes.data, result.ctypes.data)
-np.save(outputs, found)
-"""
+def _value(found: Mapping[str, NDArray[np.float64]], of: Mapping[str, Any]) -> NDArray[np.float32]:
+    """A node's value from what its layer gives, whose axes may lie in another order."""
+    layer = found[f"layer {of['layer']}"]
+    return (
+        layer.reshape(len(layer), *of["shape"]).transpose(0, *(a + 1 for a in of["axes"])).astype(np.float32)
+    )
 
 
-def _run(library: Path, samples: NDArray[np.float64], outputs: int) -> NDArray[np.float64]:
-    """Call the top function for each sample, in a process of its own: C++ ends where an assertion fails."""
+def _run(
+    library: Path, samples: NDArray[np.float64], record: Mapping[str, Any], *, keep: bool
+) -> dict[str, NDArray[np.float64]]:
+    """What the top function gives for each sample, and its layers if they are to be kept."""
     with tempfile.TemporaryDirectory() as folder:
-        inputs, results = Path(folder) / "inputs.npy", Path(folder) / "outputs.npy"
-        np.save(inputs, samples)
-        np.save(results, np.zeros((len(samples), outputs)))
-        command = [sys.executable, "-c", _PROCESS, str(library), f"{NAME}_double", str(inputs), str(results)]
+        files = {name: str(Path(folder) / name) for name in ("samples.npy", "results.npz", "task.json")}
+        np.save(files["samples.npy"], samples)
+        layers = {of["layer"]: math.prod(of["shape"]) for of in record["values"].values()}
+        task = {
+            "library": str(library),
+            "function": f"{NAME}_double",
+            "samples": files["samples.npy"],
+            "outputs": record["outputs"],
+            "layers": layers if keep else {},
+            "results": files["results.npz"],
+        }
+        Path(files["task.json"]).write_text(json.dumps(task))
+        worker = str(Path(__file__).with_name("worker.py"))
+        command = [sys.executable, "-P", worker, files["task.json"]]  # without its folder's modules
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"it ends with {done.returncode}"]
             raise MaseError.of(f"the C++ of {library.parent.parent} fails: {said[-1]}")
-        return cast("NDArray[np.float64]", np.load(results))
+        with np.load(files["results.npz"]) as results:
+            return dict(results)
 
 
 def _encoded(record: Mapping[str, Any], x: NDArray[Any]) -> NDArray[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -62,7 +64,8 @@ class Value:
     numbers: Range
     function: Node | None = None
 
-    @property
-    def in_order(self) -> bool:
-        """Whether its elements are the layer's, in order."""
-        return np.array_equal(self.places.reshape(-1), np.arange(np.prod(self.shape)))
+    def axes(self) -> tuple[int, ...] | None:
+        """The order in which the layer's axes are the value's; None if elements are elsewhere."""
+        there = np.arange(math.prod(self.shape)).reshape(self.shape)
+        orders = permutations(range(len(self.shape)))
+        return next((order for order in orders if np.array_equal(there.transpose(order), self.places)), None)

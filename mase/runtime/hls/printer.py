@@ -36,6 +36,7 @@ class Network:
         input_axes: the order in which the project takes the model's axes, without the batch.
         output_shape: the model's own.
         port: how the input comes.
+        values: of nodes, as the layers that give them can show them.
         scales: what the host multiplies the output by, see `output_scales`.
     """
 
@@ -44,6 +45,7 @@ class Network:
     input_axes: tuple[int, ...]
     output_shape: tuple[int, ...]
     port: Port
+    values: dict[str, Value]
     scales: dict[str, float | list[float]] | None
 
 
@@ -63,13 +65,17 @@ def print_network(graph: Graph, options: HlsOptions) -> Network:
     (source,) = graph.inputs
     axes, port = _input_axes(source), _port(source)
     faults: list[Diagnostic] = []
+    made: dict[str, Value] = {}
     for node in graph.nodes:
+        known = set(layers)
         site = Site(node, values, layers, runner, options)
         try:
             if node is source:
                 values[node] = _input(site, port, axes)
             elif _computes(node) and all(n in values for n in _tensors(node)):
                 values[node] = _printed(site)
+                if values[node].layer not in known and values[node].function is None:
+                    made[node.name] = values[node]
         except UnfitError as unfit:
             said = f"{node.op.name}: {unfit.reason}"
             faults.append(Diagnostic(said, node=node.name, source=node.loc, help=unfit.help))
@@ -82,7 +88,9 @@ def print_network(graph: Graph, options: HlsOptions) -> Network:
     kept = [layer for layer in layers.values() if layer.name not in gone]
     output = replace(output, layer=gone.get(output.layer, output.layer))
     shape = runner.shape(graph.outputs[0])[1:]
-    return Network(kept, output, axes, shape, port, output_scales(graph))
+    rounded = {*gone, *gone.values()}
+    shown = {n: v for n, v in made.items() if v.layer not in rounded or v.layer == output.layer}
+    return Network(kept, output, axes, shape, port, shown, output_scales(graph))
 
 
 def _port(source: Node) -> Port:

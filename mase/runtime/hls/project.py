@@ -18,7 +18,7 @@ from typing import Any
 
 from mase.ir import Graph, MaseError
 from mase.runtime.hls.emulation import NAME, RECORD, build
-from mase.runtime.hls.network import Layer
+from mase.runtime.hls.network import Layer, Value
 from mase.runtime.hls.options import HlsOptions
 from mase.runtime.hls.printer import Network, print_network
 
@@ -88,8 +88,13 @@ def _record(graph: Graph, network: Network) -> dict[str, Any]:
         "output_shape": network.output_shape,
         "output_places": network.output.places.reshape(-1).tolist(),
         "output_scales": network.scales,
+        "values": {name: _place(value) for name, value in network.values.items() if value.axes()},
         "types": {layer.name: layer.types for layer in network.layers},
     }
+
+
+def _place(value: Value) -> dict[str, Any]:
+    return {"layer": value.layer, "shape": value.shape, "axes": value.axes()}
 
 
 def _project(network: Network, folder: Path, options: HlsOptions) -> Any:
@@ -98,13 +103,14 @@ def _project(network: Network, folder: Path, options: HlsOptions) -> Any:
         part=options.part, clock_period=options.clock, io_type=options.io_type
     )
     config |= {"OutputDir": str(folder), "ProjectName": NAME, "Backend": options.backend}
+    config["TraceOutput"] = True
     config["HLSConfig"] = {
         "Model": {
             "Precision": {"default": "fixed<32,16>"},
             "ReuseFactor": options.reuse_factor,
             "Strategy": options.strategy.capitalize(),
         },
-        "LayerName": {layer.name: _settings(layer, options) for layer in network.layers},
+        "LayerName": {layer.name: _settings(layer, network, options) for layer in network.layers},
     }
     layers = [layer.settings() for layer in network.layers]
     model = import_module("hls4ml.model.graph").ModelGraph
@@ -113,8 +119,9 @@ def _project(network: Network, folder: Path, options: HlsOptions) -> Any:
     return project
 
 
-def _settings(layer: Layer, options: HlsOptions) -> dict[str, Any]:
-    found: dict[str, Any] = {"Precision": dict(layer.types)}
+def _settings(layer: Layer, network: Network, options: HlsOptions) -> dict[str, Any]:
+    traced = any(value.layer == layer.name and value.axes() for value in network.values.values())
+    found: dict[str, Any] = {"Precision": dict(layer.types), "Trace": traced}
     return found | ({"Strategy": "Latency"} if _knows_latency_only(layer, options) else {})
 
 

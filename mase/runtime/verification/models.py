@@ -33,7 +33,9 @@ def value_names(model: ModelProto) -> list[str]:
 def kind_and_values(path: Path) -> tuple[str, list[str]]:
     """What kind of file it is, and the names of the values that can be looked at in it."""
     if path.is_dir():
-        return "hls", []
+        from mase.runtime.hls.emulation import shown
+
+        return "hls", shown(path)
     model = load(path, weights=False)
     domains = {node.domain for node in model.graph.node}
     guess = "qonnx" if any("qonnx" in d or "finn" in d for d in domains) else "qdq"

@@ -12,7 +12,7 @@ import torch
 
 import mase
 from mase.ir import Graph, MaseError
-from mase.runtime.hls.emulation import predict
+from mase.runtime.hls.emulation import emulate, shown
 from mase.runtime.hls.options import HlsOptions
 from mase.runtime.hls.project import write_project
 from mase.runtime.verification import expected_values, vectors_for
@@ -101,9 +101,23 @@ def mismatches(graph: Graph, folder: Path, samples: int = 200, **options: Any) -
     vectors = vectors_for(graph, samples)
     (expected,) = expected_values(graph, vectors).outputs.values()
     (x,) = vectors.values()
-    found = predict(folder / "p", x.numpy())
+    found = emulate(folder / "p", x.numpy()).output
     assert found.shape == expected.shape
     return int((found != expected).sum()), expected.size, len(np.unique(expected))
+
+
+@pytest.mark.slow
+def test_values_inside_are_shown(tmp_path: Path) -> None:
+    pytest.importorskip("hls4ml", reason="hls4ml is not installed")
+    graph = quantized(Convolutional(), torch.randn(2, 2, 8, 8))
+    write_project(graph, tmp_path / "p", HlsOptions(emulate=False, io_type="io_stream"))
+    expected = expected_values(graph, vectors_for(graph, 50))
+    names = ["relu", "relu_1", "relu_2", "pool", "head"]
+    assert set(names) <= set(shown(tmp_path / "p"))
+    found = emulate(tmp_path / "p", vectors_for(graph, 50)["x"].numpy(), names).values
+    assert list(found) == names
+    for name in names:
+        assert np.array_equal(found[name], expected.values[name]), name
 
 
 @pytest.mark.slow
@@ -160,13 +174,13 @@ def test_any_scale_is_exact_at_level_integer(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_broken_weight_is_found(tmp_path: Path) -> None:
-    graph = quantized(mlp(), torch.randn(2, 16))
+def test_a_broken_weight_is_found_with_its_node(tmp_path: Path) -> None:
+    graph = quantized(Convolutional(), torch.randn(2, 2, 8, 8))
     mase.Pipeline("export{format='hls'},verify-export{engines=['hls4ml']}").run(graph, output_dir=tmp_path)
     (check,) = json.loads((tmp_path / "verify-export.json").read_text())["graph.hls"]
     assert check["wrong"] == 0
-    weights = tmp_path / "graph.hls" / "firmware" / "weights" / "w2.txt"
+    weights = next((tmp_path / "graph.hls" / "firmware" / "weights").glob("w4.txt"))  # of the layer `side`
     first, rest = weights.read_text().split(",", 1)
     weights.write_text(f"{float(first) + 0.0625},{rest}")
-    with pytest.raises(MaseError, match="differ"):
+    with pytest.raises(MaseError, match="relu_1"):  # whose operand's quantizer is the type of `side`
         mase.Pipeline("verify-export{engines=['hls4ml']}").run(graph, output_dir=tmp_path)

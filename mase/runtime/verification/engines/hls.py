@@ -25,8 +25,8 @@ class Hls(Engine):
         return None if shutil.which("g++") else "g++ is not installed"
 
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Sequence[str] = ()) -> Arrays:
-        from mase.runtime.hls.emulation import RECORD, predict
+        from mase.runtime.hls.emulation import RECORD, emulate
 
         record = json.loads((self.path / RECORD).read_text())
-        result = predict(self.path, feeds[record["input"]])
-        return {record["output"]: result}
+        found = emulate(self.path, feeds[record["input"]], names)
+        return {**found.values, record["output"]: found.output}
