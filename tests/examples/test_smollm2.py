@@ -9,29 +9,25 @@ from typing import Any
 import pytest
 import torch
 
-import mase
-from mase.passes import Pipeline
-from mase.passes.context import Context
-from tests.examples.packaged import lay_out, needs
+from tests.examples.documented import follow
+from tests.examples.packaged import needs
+from tests.examples.results import row
 
-ROOT = Path(__file__).parents[2]
 WINDOWS, LENGTH = 8, 512
 
 
 @pytest.mark.slow
 @needs("smollm2", "wikipedia")
-def test_perplexity_in_float_and_in_integers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_perplexity_in_float_and_in_integers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for library in ("datasets", "gguf", "accelerate"):
         pytest.importorskip(library)
-    lay_out(tmp_path / "data", "smollm2", "wikipedia")
-    monkeypatch.chdir(tmp_path)
-    graph = mase.load(ROOT / "examples/smollm2/float.toml")
-    graph.header.data["limit"] = {"test": WINDOWS}
-    ctx = Context(graph)
-    Pipeline("eval,quantize,eval").run_in(ctx)
-    found = ctx.metrics["test/perplexity"]
-    assert found["float"] == pytest.approx(_of_transformers(tmp_path / "data"), rel=1e-3)
-    assert found["quantized"] <= 1.03 * found["float"]
+    few = ("-D", f"data.limit.test={WINDOWS}")
+    in_float, in_integers = follow("smollm2/float.toml", tmp_path, monkeypatch, capsys, *few)
+    floating = row(in_float, "test/perplexity")[-1]
+    assert floating == pytest.approx(_of_transformers(tmp_path / "data"), rel=1e-3)
+    assert row(in_integers, "test/perplexity")[-1] <= 1.03 * floating
 
 
 def _of_transformers(data: Path) -> float:
