@@ -20,7 +20,7 @@ def test_letters_in_float_and_in_integers(
     pytest.importorskip("datasets")
     in_float, in_integers = follow("shakespeare/float.toml", tmp_path, monkeypatch, capsys)
     floating = row(in_float, "test/perplexity")[-1]
-    assert floating <= 8  # 3 bits per character; 27 letters alike would be 4.75
+    assert floating <= 8  # 3 bits per character
     assert row(in_integers, "test/perplexity")[-1] == pytest.approx(floating, rel=0.01)
     ops = [node.op.name for node in mase.load("out/shakespeare/int8.toml").nodes]
     assert ops.count("mase.linear_scale_integer") == 2 * 4 + 1
