@@ -45,6 +45,10 @@ class TensorType:
             total = total * d
         return total
 
+    def with_format(self, format: Format) -> TensorType:
+        """The same shape in another format."""
+        return TensorType(format, self.shape)
+
     def with_shape(self, shape: Sequence[Dim]) -> TensorType:
         """The same format in another shape."""
         return TensorType(self.format, tuple(shape))

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from mase.frontends.onnx.sizes import dims_of, size_node
 from mase.frontends.onnx.value import Value
+from mase.frontends.values import format_of
 from mase.ir.diagnostics import MaseError
+from mase.ir.dim import Dim, Expr
 from mase.ir.format import Format
+from mase.ir.formats import I64, Dtype
 from mase.ir.graph import Graph, Node
 from mase.ir.op import Op
 from mase.ir.ops.core import Parameter
 from mase.ir.ops.nn import Relu
 from mase.ir.ops.quantized import QuantizedOp, quantized_op, with_formats
 from mase.ir.ops.tensor import Concat
-from mase.ir.template import Template
-from mase.ir.types import Type
+from mase.ir.template import Hole, Named, Template
+from mase.ir.types import TensorType, Type
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +40,7 @@ class Place:
         attributes: its attributes by name.
         output: the name of its result.
         uses: how often each name of the file is used.
+        results: how many results the operator has.
     """
 
     graph: Graph
@@ -44,6 +49,7 @@ class Place:
     attributes: Mapping[str, Any]
     output: str
     uses: Mapping[str, int] = field(default_factory=dict[str, int])
+    results: int = 1
 
     def get(self, name: str, default: Any = None) -> Any:
         """An attribute."""
@@ -109,14 +115,63 @@ class Place:
         result = self.graph.add(made, *nodes, params=params, name=self.output, scope=home if params else "")
         return Value(node=result)
 
-    def call(self, target: str, args: str, returns: Type, *operands: Value) -> Value:
-        """A node of an ATen operator; operands that moved keep their grid."""
+    def call(self, target: str, args: Sequence[Any], returns: Type, **named: str) -> Value:
+        """A node of an ATen operator.
+
+        Args:
+            target: what is called, such as ``aten.sum.default``.
+            args: its arguments: values, symbolic sizes, element types and literals, in lists too.
+            returns: the type of the result.
+            named: arguments by name.
+        """
         from mase.ir.ops.torch import Call
 
-        op = Call(target=target, args=Template.parse(args), returns=returns)
-        return Value(
-            node=self.graph.add(op, *(self.node(v) for v in operands), type=returns, name=self.output)
-        )
+        operands: list[Node] = []
+
+        def written(arg: Any) -> Any:
+            if isinstance(arg, list | tuple):
+                return [written(a) for a in cast("list[Any]", arg)]
+            if isinstance(arg, Dtype):
+                return Named(str(arg))
+            if not isinstance(arg, Value | Expr):
+                return arg
+            node = size_node(self.graph, arg) if isinstance(arg, Expr) else self.node(self.carried(arg))
+            if node not in operands:
+                operands.append(node)
+            return Hole(operands.index(node))
+
+        template = Template.of(tuple(written(arg) for arg in args))
+        op = Call(target=target, args=template, kwargs=Template.of(named), returns=returns)
+        return Value(node=self.graph.add(op, *operands, type=returns, name=self.output))
+
+    def moved_call(self, target: str, args: Sequence[Any], returns: Type) -> Value:
+        """The same for what only moves or chooses elements of the first argument, which keeps its grid."""
+        value = cast(Value, args[0])
+        plain = Value(node=self.node(value))
+        made = self.call(target, [plain, *args[1:]], returns).node
+        assert made is not None
+        return value.of(made)
+
+    def type(self, position: int) -> TensorType:
+        """The type of an operand."""
+        return self.type_of(self.value(position))
+
+    def type_of(self, value: Value) -> TensorType:
+        """The type of a value, for which a constant need not become a node."""
+        if value.const is not None:
+            return TensorType(format_of(value.const.dtype), tuple(value.const.shape))
+        return self.node(value).tensor_type
+
+    def sizes(self, position: int) -> tuple[Dim, ...]:
+        """An operand of sizes, which are known or computed from those of inputs.
+
+        Raises:
+            MaseError: if it is computed from anything else.
+        """
+        found = dims_of(self.value(position))
+        if found is None:
+            raise self.error(f"operand {position} is computed, and mase wants it constant or a size")
+        return found
 
     def moved(self, op: Op) -> Value:
         """A node that only moves its one operand, whose grid it keeps."""
@@ -124,11 +179,21 @@ class Place:
         return value.of(self.graph.add(op, self.node(value), name=self.output))
 
     def node(self, value: Value) -> Node:
-        """The node of a value; a constant becomes a parameter."""
+        """The node of a value; a constant becomes a parameter, sizes a tensor of them."""
         if value.node is not None:
             return value.node
+        if value.dims is not None:
+            return self._tensor_of(value.dims, value.scalar)
         key = self._keep(identifier(value.key or self.output, dots=True), value.const, value.key)
         return self.graph.add(Parameter(), params={"value": key}, name=identifier(key))
+
+    def _tensor_of(self, dims: tuple[Dim, ...], scalar: bool) -> Node:
+        type = TensorType(I64, () if scalar else (len(dims),))
+        made = self.of("Concat", [], f"{self.output}_sizes")
+        shown = dims[0] if scalar else list(dims)
+        found = made.call("torch.tensor", [shown], type).node
+        assert found is not None
+        return found
 
     def carried(self, value: Value) -> Value:
         """A value that is on its grid by itself, for those who quantize nothing."""
@@ -164,12 +229,20 @@ class Place:
     def _keep(self, key: str, tensor: Tensor | None, shared: str = "") -> str:
         """Store a tensor under a key, or find it where the file uses it twice."""
         assert tensor is not None
-        while key in self.graph.state:
-            if self.graph.state[key] is tensor:
+        while self._taken(key):
+            if key in self.graph.state and self.graph.state[key] is tensor:
                 return key
-            key += "_"
+            key = f"{key.replace('.', '_')}_" if key not in self.graph.state else f"{key}_"
         self.graph.state[key] = tensor
         return key
+
+    def _taken(self, key: str) -> bool:
+        """Whether a key is in use, or is what keys in use have before a dot, or the other way around."""
+        return any(k == key or k.startswith(f"{key}.") or key.startswith(f"{k}.") for k in self.graph.state)
+
+    def of(self, kind: str, inputs: list[Value | None], output: str) -> Place:
+        """The place of a part of the operator."""
+        return replace(self, kind=kind, inputs=inputs, output=output)
 
     def error(self, message: str, help: str | None = None) -> MaseError:
         """An error that names the operator."""

@@ -6,15 +6,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import onnx
 import torch
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-from mase.frontends.onnx import quantizers, rules
+from mase.frontends.onnx import elementwise, integers, quantizers, rules, views
+from mase.frontends.onnx.folding import folded
 from mase.frontends.onnx.place import Place, identifier
 from mase.frontends.onnx.registry import RULES
+from mase.frontends.onnx.sizes import evaluated
 from mase.frontends.onnx.value import Value
-from mase.ir.diagnostics import MaseError, did_you_mean
+from mase.ir.diagnostics import Diagnostic, MaseError, did_you_mean
 from mase.ir.dim import Dim, symbol
 from mase.ir.formats import Dtype
 from mase.ir.graph import Graph
@@ -24,7 +27,7 @@ from mase.ir.types import TensorType
 
 __all__ = ["read_onnx"]
 
-_MODULES = (quantizers, rules)  # imported for what they register
+_MODULES = (elementwise, integers, quantizers, rules, views)  # imported for what they register
 _DTYPES: dict[int, str] = {
     TensorProto.FLOAT: "f32",
     TensorProto.DOUBLE: "f64",
@@ -67,16 +70,12 @@ class _Reader:
         self.graph = Graph(model.graph.name or name)
         self.values: dict[str, Value] = {}
         self.bits: dict[str, tuple[int, int]] = {}
+        self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
         self.uses = Counter(i for node in model.graph.node for i in node.input)
 
     def run(self) -> Graph:
         body = self.model.graph
-        unknown = sorted({n.op_type for n in body.node if n.op_type not in RULES and n.op_type != "Constant"})
-        if unknown:
-            raise MaseError.of(
-                f"no rule reads {', '.join(unknown)}",
-                help=did_you_mean(unknown[0], RULES) or "write one: @from_onnx(...) in mase.frontends.onnx",
-            )
+        _refuse_unknown(self.model)
         for tensor in body.initializer:
             self._constant(tensor.name, tensor)
         for info in body.input:
@@ -102,18 +101,26 @@ class _Reader:
             a.name: _plain(onnx.helper.get_attribute_value(a)) for a in node.attribute
         }
         if node.op_type == "Constant":
-            self._constant(node.output[0], attributes["value"])
+            self._constant(node.output[0], _constant(node, attributes))
             return
         if node.op_type == "Cast":
             attributes["to format"] = _format(attributes["to"])
-        if node.input[0] in self.bits:
+        if node.op_type == "ConstantOfShape":
+            fill = attributes.get("value")
+            attributes["fill"] = 0.0 if fill is None else onnx.numpy_helper.to_array(fill).item()
+            attributes["format"] = _format(TensorProto.FLOAT if fill is None else fill.data_type)
+        if node.input and node.input[0] in self.bits:
             attributes["bits of constant"] = self.bits[node.input[0]]
         inputs = [self.values[name] if name else None for name in node.input]
         kind = node.op_type
         if kind == "Clip" and inputs[0] is not None and inputs[0].codes:
             kind = "Clip (codes)"
-        place = Place(self.graph, kind, inputs, attributes, identifier(node.output[0]), self.uses)
-        self.values[node.output[0]] = RULES[kind](place)
+        place = Place(
+            self.graph, kind, inputs, attributes, identifier(node.output[0]), self.uses, len(node.output)
+        )
+        made = folded(place, node, self.opset) or evaluated(place) or RULES[kind](place)
+        results = made if isinstance(made, list) else [made]
+        self.values |= dict(zip(node.output, results, strict=False))
 
     def _outputs(self) -> None:
         found: list[Any] = []
@@ -122,6 +129,43 @@ class _Reader:
             place = Place(self.graph, "output", [value], {}, identifier(info.name))
             found.append(place.node(place.carried(value)))
         self.graph.outputs = found
+
+
+def _refuse_unknown(model: ModelProto) -> None:
+    """Name every operator that no rule reads, each with its first node."""
+    first: dict[str, NodeProto] = {}
+    for node in model.graph.node:
+        if node.op_type not in RULES and node.op_type != "Constant":
+            first.setdefault(node.op_type, node)
+    if not first:
+        return
+    near = {kind: did_you_mean(kind, RULES) for kind in first}
+    raise MaseError(
+        [
+            Diagnostic(
+                f"no rule reads {kind}",
+                node=node.name or node.output[0],
+                help=near[kind] or f"mase reads {', '.join(sorted(k for k in RULES if k.isalnum()))}",
+            )
+            for kind, node in sorted(first.items())
+        ]
+    )
+
+
+def _constant(node: NodeProto, attributes: dict[str, Any]) -> TensorProto:
+    """What a Constant holds, a tensor or plain numbers."""
+    if "value" in attributes:
+        return attributes["value"]
+    dtypes = {
+        "value_float": "float32",
+        "value_floats": "float32",
+        "value_int": "int64",
+        "value_ints": "int64",
+    }
+    name = next((n for n in dtypes if n in attributes), None)
+    if name is None:
+        raise MaseError.of(f"Constant {node.output[0]}: expected numbers, found {', '.join(attributes)}")
+    return onnx.numpy_helper.from_array(np.array(attributes[name], dtypes[name]), node.output[0])
 
 
 def _plain(value: Any) -> Any:

@@ -9,14 +9,14 @@ from mase.frontends.onnx.value import Value
 
 __all__ = ["RULES", "from_onnx"]
 
-Rule = Callable[[Place], Value]
+Rule = Callable[[Place], "Value | list[Value]"]
 
 RULES: dict[str, Rule] = {}
 """The rule of each operator."""
 
 
 def from_onnx(*kinds: str) -> Callable[[Rule], Rule]:
-    """A decorator that makes a function the rule of operators: it takes a `Place` and gives a `Value`."""
+    """A decorator that makes a function the rule of operators, from a `Place` to a `Value` or several."""
 
     def add(rule: Rule) -> Rule:
         RULES.update(dict.fromkeys(kinds, rule))

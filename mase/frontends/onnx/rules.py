@@ -10,11 +10,10 @@ import torch
 from mase.frontends.onnx.place import Place
 from mase.frontends.onnx.registry import from_onnx
 from mase.frontends.onnx.value import Value
-from mase.ir.dim import Dim
-from mase.ir.formats import Dtype
+from mase.ir.formats import F32, Dtype
 from mase.ir.op import Op
 from mase.ir.ops import conv, nn, norm, pool, tensor
-from mase.ir.types import TensorType
+from mase.ir.ops.shapes import broadcast
 
 __all__: list[str] = []
 
@@ -59,13 +58,13 @@ def _parametrised(place: Place) -> Value:
 def _clip(place: Place) -> Value:
     low = float(place.const(1)) if place.has(1) else -float("inf")
     high = float(place.const(2)) if place.has(2) else float("inf")
+    type = place.type(0)
+    if type.format != F32:
+        whole = not (isinstance(type.format, Dtype) and type.format.is_float)
+        ends = [None if abs(k) == float("inf") else int(k) if whole else k for k in (low, high)]
+        return place.call("aten.clamp.default", [place.value(0), *ends], type)
     op = nn.Relu6() if (low, high) == (0.0, 6.0) else nn.Hardtanh(min_val=low, max_val=high)
     return place.add(op, place.value(0))
-
-
-@from_onnx("Identity", "Dropout")
-def _nothing(place: Place) -> Value:
-    return place.value(0)
 
 
 @from_onnx("Gemm")
@@ -101,6 +100,10 @@ def _linear(place: Place, transposed: bool) -> Value:
 @from_onnx(*_BINARY)
 def _binary(place: Place) -> Value:
     x, y = place.value(0), place.value(1)
+    types = place.type_of(x), place.type_of(y)
+    if place.kind == "Div" and isinstance(f := types[0].format, Dtype) and not f.is_float:
+        returns = types[0].with_shape(broadcast(types[0].shape, types[1].shape))
+        return place.call("aten.div.Tensor_mode", [x, y], returns, rounding_mode="trunc")
     if place.kind == "Add" and (merged := _bias(place, x, y) or _bias(place, y, x)):
         return merged
     return place.add(_BINARY[place.kind](), x, y)
@@ -147,6 +150,28 @@ def _conv(place: Place) -> Value:
     return place.add(op, place.value(0), roles={"weight": weight, "bias": bias})
 
 
+@from_onnx("ConvTranspose")
+def _conv_transposed(place: Place) -> Value:
+    spatial = place.const(1).dim() - 2
+    pads = place.get("pads", [0] * 2 * spatial)
+    if (
+        pads[:spatial] != pads[spatial:]
+        or place.get("output_shape")
+        or place.get("auto_pad", "NOTSET") != "NOTSET"
+    ):
+        raise place.error("unequal pads, output_shape and auto_pad have no form", help="write equal pads")
+    kinds: tuple[Any, ...] = (conv.ConvTranspose1d, conv.ConvTranspose2d, conv.ConvTranspose3d)
+    op = kinds[spatial - 1](
+        stride=tuple(place.get("strides", [1] * spatial)),
+        padding=tuple(pads[:spatial]),
+        output_padding=tuple(place.get("output_padding", [0] * spatial)),
+        dilation=tuple(place.get("dilations", [1] * spatial)),
+        groups=place.get("group", 1),
+    )
+    bias = place.value(2) if place.has(2) else None
+    return place.add(op, place.value(0), roles={"weight": place.value(1), "bias": bias})
+
+
 @from_onnx("MaxPool", "AveragePool")
 def _pool(place: Place) -> Value:
     kernel = place.get("kernel_shape")
@@ -170,7 +195,7 @@ def _pool(place: Place) -> Value:
 
 @from_onnx("GlobalAveragePool", "GlobalMaxPool")
 def _global_pool(place: Place) -> Value:
-    spatial = place.node(place.value(0)).tensor_type.rank - 2
+    spatial = place.type(0).rank - 2
     average: tuple[Any, ...] = (pool.AdaptiveAvgPool1d, pool.AdaptiveAvgPool2d)
     largest: tuple[Any, ...] = (pool.AdaptiveMaxPool1d, pool.AdaptiveMaxPool2d)
     kinds = average if place.kind == "GlobalAveragePool" else largest
@@ -199,89 +224,26 @@ def _layer_norm(place: Place) -> Value:
     return place.add(op, place.value(0), roles={"weight": place.value(1), "bias": bias})
 
 
+@from_onnx("RMSNormalization")
+def _rms_norm(place: Place) -> Value:
+    op = norm.RmsNorm(normalized_shape=tuple(place.const(1).shape), eps=place.get("epsilon", 1e-5))
+    return place.add(op, place.value(0), roles={"weight": place.value(1)})
+
+
+@from_onnx("InstanceNormalization", "GroupNormalization")
+def _norm_of_parts(place: Place) -> Value:
+    type, roles = place.type(0), {"weight": place.value(1), "bias": place.value(2)}
+    eps = place.get("epsilon", 1e-5)
+    if place.kind == "InstanceNormalization":
+        spatial: Any = type.rank - 2
+        return place.add(norm.InstanceNorm(spatial=spatial, eps=eps), place.value(0), roles=roles)
+    if place.const(1).shape[0] != type.shape[1]:
+        raise place.error("scales for groups, as before opset 21, have no form", help="use one a channel")
+    op = norm.GroupNorm(num_groups=place.get("num_groups"), eps=eps)
+    return place.add(op, place.value(0), roles=roles)
+
+
 @from_onnx("ReduceMean")
 def _mean(place: Place) -> Value:
     dims = tuple(place.ints(1)) if place.has(1) else tuple(place.get("axes", [])) or None
     return place.add(tensor.Mean(dims=dims, keepdim=bool(place.get("keepdims", 1))), place.value(0))
-
-
-@from_onnx("ReduceSum")
-def _sum(place: Place) -> Value:
-    dims, keep = place.ints(1), bool(place.get("keepdims", 1))
-    value = place.carried(place.value(0))
-    returns = tensor.Mean(dims=tuple(dims), keepdim=keep).infer(place.node(value).tensor_type)
-    return place.call("aten.sum.dim_IntList", f"(%0, {dims}, {keep})", returns, value)
-
-
-@from_onnx("Concat")
-def _concat(place: Place) -> Value:
-    values = [place.value(i) for i in range(len(place.inputs))]
-    formats = {v.format for v in values}
-    if len(formats) > 1:
-        values = [place.carried(v) for v in values]
-    return place.add(tensor.Concat(dim=place.get("axis", 0)), *values)
-
-
-@from_onnx("Transpose")
-def _transpose(place: Place) -> Value:
-    rank = place.node(place.value(0)).tensor_type.rank
-    return place.moved(tensor.Permute(dims=tuple(place.get("perm", range(rank)[::-1]))))
-
-
-@from_onnx("Flatten")
-def _flatten(place: Place) -> Value:
-    if place.get("axis", 1) != 1:
-        raise place.error("only axis 1 has a form")
-    return place.moved(tensor.Flatten())
-
-
-@from_onnx("Reshape")
-def _reshape(place: Place) -> Value:
-    value = place.value(0)
-    type = place.node(value).tensor_type
-    target: list[Dim] = [type.shape[i] if d == 0 else d for i, d in enumerate(place.ints(1))]
-    if -1 in target:
-        known: Dim = 1
-        for d in target:
-            known = known if d == -1 else known * d
-        target[target.index(-1)] = type.numel // known
-    return value.of(_call_view(place, value, "aten.reshape.default", place.ints(1), type.with_shape(target)))
-
-
-def _call_view(place: Place, value: Value, target: str, sizes: list[int], returns: TensorType) -> Any:
-    """A view; a size of 0 that stands for a symbolic dimension is asked for by -1."""
-    shape = [d if isinstance(d, int) else -1 for d in returns.shape] if 0 in sizes or -1 in sizes else sizes
-    if shape.count(-1) > 1:
-        raise place.error(f"two of the sizes of {returns} are symbolic")
-    return place.call(target, f"(%0, {shape})", returns, value).node
-
-
-@from_onnx("Squeeze", "Unsqueeze")
-def _squeeze(place: Place) -> Value:
-    value, dims = place.value(0), place.ints(1)
-    type = place.node(value).tensor_type
-    shape = list(type.shape)
-    if place.kind == "Squeeze":
-        gone = {d % type.rank for d in dims}
-        shape = [d for i, d in enumerate(shape) if i not in gone]
-    else:
-        for d in sorted(d % (type.rank + len(dims)) for d in dims):
-            shape.insert(d, 1)
-    return value.of(_call_view(place, value, "aten.reshape.default", [0], type.with_shape(shape)))
-
-
-@from_onnx("Gather")
-def _gather(place: Place) -> Value:
-    table = place.value(0)
-    if table.const is None or table.const.dim() != 2 or place.get("axis", 0) != 0:
-        raise place.error("only rows of a constant table have a form")
-    return place.add(nn.Embedding(), place.value(1), roles={"weight": table})
-
-
-@from_onnx("Cast")
-def _cast(place: Place) -> Value:
-    value = place.carried(place.value(0))
-    format = place.get("to format")
-    assert isinstance(format, Dtype)
-    type = TensorType(format, place.node(value).tensor_type.shape)
-    return place.call("aten.to.dtype", f"(%0, {format})", type, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mase.ir.dim import Dim
 from mase.ir.format import Format
 from mase.ir.graph import Node
 
@@ -44,6 +45,8 @@ class Value:
         format: the grid that whoever takes the value puts it on.
         scaled: the scale of that grid where it is no power of two; for codes, their grid.
         codes: whether what the file has here are the codes.
+        dims: the numbers of a shape, or of a part of one, where some are symbolic.
+        scalar: whether ``dims`` is one number without dimensions.
         grid_before: the format and scale that a value had before it was made codes.
     """
 
@@ -53,6 +56,8 @@ class Value:
     format: Format | None = None
     scaled: Scaled | None = None
     codes: bool = False
+    dims: tuple[Dim, ...] | None = None
+    scalar: bool = False
     grid_before: tuple[Format, Scaled | None] | None = None
 
     def of(self, node: Node) -> Value:

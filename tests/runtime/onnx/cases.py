@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -136,3 +137,61 @@ LAYERS = {
     "flatten": (nn.Flatten(), (3, 4, 5, 6)),
     "flatten inside": (nn.Flatten(1, 2), (3, 4, 5, 6)),
 }  # fmt: skip
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "add": lambda x: x + 2 * x.transpose(1, 2),
+    "sub": lambda x: x - 1.5 + (3 - x),
+    "div": lambda x: x / (x.abs() + 1),
+    "matmul": lambda x: x @ x.transpose(-1, -2),
+    "mean": lambda x: x.mean((1, 2), keepdim=True) + x.mean(-1, keepdim=True),
+    "concat": lambda x: torch.cat((x, x * x), 1),
+    "stack": lambda x: torch.stack((x, -x), 1),
+    "permute": lambda x: x.permute(2, 0, 1) * 2,
+    "slices": lambda x: x[:, 1:, ::2] + x[:, :-1, :2],
+    "select": lambda x: x[:, 0] + x[:, -1],
+    "view": lambda x: x.view(x.shape[0], -1).sin(),
+    "reshape back": lambda x: x.reshape(-1, 3).cos().reshape(x.shape),
+    "squeeze": lambda x: x.unsqueeze(1).exp().squeeze(1),
+    "expand": lambda x: x[:, :1].expand(-1, 4, -1) + 0,
+    "repeat": lambda x: x.repeat(1, 2, 1).abs(),
+    "roll": lambda x: x.roll((1, -1), (1, 2)),
+    "split": lambda x: torch.cat(x.split((1, 2), 1)[::-1], 1),
+    "chunk": lambda x: x.chunk(3, -1)[1].tanh(),
+    "unbind": lambda x: x.unbind(1)[2].sigmoid(),
+    "where": lambda x: torch.where(x > 0, x, -2.0),
+    "masked fill": lambda x: x.masked_fill((x < 0) | (x > 1), 0.5),
+    "clamp": lambda x: x.clamp(-0.5, 0.7) + x.clamp(min=0),
+    "pow": lambda x: x.pow(2) + x.abs().sqrt() + (x * x + 1).rsqrt(),
+    "reductions": lambda x: x.sum(1) + x.amax(1) - x.amin(1),
+    "argument of integers": lambda x: x + torch.arange(x.shape[2]),
+    "new tensors": lambda x: x + torch.ones(3, 1) + x.new_zeros(3) + torch.full((1,), 0.5),
+    "comparisons": lambda x: ((x >= 0) & (x != 1)).float() + (x <= 0.5).to(torch.float32),
+    "logical": lambda x: torch.logical_not(torch.logical_or(x > 1, x < -1)).float(),
+    "cumsum": lambda x: x.cumsum(1),
+    "index": lambda x: x[:, torch.tensor([2, 0, 1])] * 1.5,
+    "index select": lambda x: x.index_select(2, torch.tensor([2, 0])).neg(),
+    "gather": lambda x: x.gather(2, torch.zeros(4, 3, 2, dtype=torch.int64)),
+    "softmax": lambda x: F.softmax(x, 1) + F.log_softmax(x, -1),
+    "attention": lambda x: F.scaled_dot_product_attention(x, x * 2, x + 1),
+    "causal attention": lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
+    "masked attention": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=(x @ x.mT) > 0),
+    "erf, by PyTorch's exporter": lambda x: torch.special.erfc(x) + torch.logaddexp(x, -x),
+    "einsum": lambda x: torch.einsum("nij,nkj->nik", x, x),
+}  # fmt: skip
+
+INTEGER_FORMATS = {
+    "8 bits": 'default={data_in="fixed<8,4>",weight="fixed<8,6>"}',
+    "unsigned": (
+        'default={data_in="ufixed<8,5>",weight="fixed<8,7>"},rules=[{scope="first",data_in="fixed<8,4>"}]'
+    ),
+    "4 bits": 'default={data_in="fixed<4,2>",weight="fixed<4,3>"}',
+    "2 bits": 'default={data_in="fixed<4,2>",weight="fixed<2,1>"}',
+    "2 bits unsigned": (
+        'default={data_in="ufixed<4,2>",weight="fixed<2,1>"},rules=[{scope="first",data_in="fixed<4,2>"}]'
+    ),
+    "half up": 'default={data_in="fixed<8,4>",weight="fixed<8,6>"},rounding="half_up"',
+    "floor": 'default={data_in="fixed<8,4>",weight="fixed<8,6>"},rounding="floor"',
+    "scales per tensor": 'default={data_in="int<8>",weight="int<8>"}',
+    "scales per channel": 'default={data_in="int<8>",weight="int<8,channel=0>"}',
+    "zero points": 'default={data_in="uint<8,asym>",weight="int<8,channel=0>"}',
+}

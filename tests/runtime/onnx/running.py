@@ -15,6 +15,7 @@ import mase
 from mase.ir import Graph
 from mase.runtime.integer import Interpreter
 from mase.runtime.onnx import QdqQuantizers, print_graph
+from tests.runtime.onnx.cases import Rows
 
 
 def run(model: onnx.ModelProto, feeds: dict[str, Any], optimise: bool = True) -> list[Any]:
@@ -84,3 +85,10 @@ def integer_mismatches(graph: Graph, *inputs: Tensor, reference: bool = True) ->
         found.append(ReferenceEvaluator(model).run(None, feeds)[0])
     assert expected.double().std() > 0
     return sum(int((np.asarray(f) != expected.numpy()).sum()) for f in found)
+
+
+def legal(net: nn.Module, x: Tensor, options: str) -> Graph:
+    """A captured module at level integer, calibrated on its inputs."""
+    graph = mase.trace(net.eval(), (x[:2],))
+    mase.Pipeline(f"quantize{{{options}}},legalize-casts").run(graph, data=Rows(x))
+    return graph

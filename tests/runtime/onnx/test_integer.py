@@ -11,41 +11,17 @@ import torch
 from torch import Tensor, nn
 
 import mase
-from mase.ir import Graph, MaseError
+from mase.ir import MaseError
 from mase.runtime.integer import Interpreter
 from mase.runtime.onnx import print_graph
-from tests.runtime.onnx.cases import Of, Residual, Rows
-from tests.runtime.onnx.running import integer_mismatches, ties
+from tests.runtime.onnx.cases import INTEGER_FORMATS, Of, Residual
+from tests.runtime.onnx.running import integer_mismatches, legal, ties
 
 
-def legal(net: nn.Module, x: Tensor, options: str) -> Graph:
-    graph = mase.trace(net.eval(), (x[:2],))
-    mase.Pipeline(f"quantize{{{options}}},legalize-casts").run(graph, data=Rows(x))
-    return graph
-
-
-FORMATS = {
-    "8 bits": 'default={data_in="fixed<8,4>",weight="fixed<8,6>"}',
-    "unsigned": (
-        'default={data_in="ufixed<8,5>",weight="fixed<8,7>"},rules=[{scope="first",data_in="fixed<8,4>"}]'
-    ),
-    "4 bits": 'default={data_in="fixed<4,2>",weight="fixed<4,3>"}',
-    "2 bits": 'default={data_in="fixed<4,2>",weight="fixed<2,1>"}',
-    "2 bits unsigned": (
-        'default={data_in="ufixed<4,2>",weight="fixed<2,1>"},rules=[{scope="first",data_in="fixed<4,2>"}]'
-    ),
-    "half up": 'default={data_in="fixed<8,4>",weight="fixed<8,6>"},rounding="half_up"',
-    "floor": 'default={data_in="fixed<8,4>",weight="fixed<8,6>"},rounding="floor"',
-    "scales per tensor": 'default={data_in="int<8>",weight="int<8>"}',
-    "scales per channel": 'default={data_in="int<8>",weight="int<8,channel=0>"}',
-    "zero points": 'default={data_in="uint<8,asym>",weight="int<8,channel=0>"}',
-}
-
-
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", INTEGER_FORMATS)
 def test_network_is_exact(name: str) -> None:
     x = ties(40, 1, 8, 8)
-    assert integer_mismatches(legal(Residual(norm=False), x, FORMATS[name]), x) == 0
+    assert integer_mismatches(legal(Residual(norm=False), x, INTEGER_FORMATS[name]), x) == 0
 
 
 OPS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -61,7 +37,7 @@ OPS: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", OPS)
 def test_ops_are_exact(name: str, options: str) -> None:
     x = ties(100, 4, 4)
-    assert integer_mismatches(legal(Of(OPS[name]), x, FORMATS[options]), x) == 0
+    assert integer_mismatches(legal(Of(OPS[name]), x, INTEGER_FORMATS[options]), x) == 0
 
 
 @pytest.mark.parametrize(
@@ -69,7 +45,7 @@ def test_ops_are_exact(name: str, options: str) -> None:
 )
 def test_pools_are_exact(pool: nn.Module) -> None:
     x = ties(40, 2, 6, 6)
-    assert integer_mismatches(legal(nn.Sequential(pool, nn.ReLU()), x, FORMATS["8 bits"]), x) == 0
+    assert integer_mismatches(legal(nn.Sequential(pool, nn.ReLU()), x, INTEGER_FORMATS["8 bits"]), x) == 0
 
 
 def test_wide_operands_are_exact() -> None:

@@ -1,0 +1,40 @@
+"""Operators on constants, computed while a file is read."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from onnx import NodeProto
+from onnx.reference import ReferenceEvaluator
+
+from mase.frontends.onnx.place import Place
+from mase.frontends.onnx.value import Value
+from mase.ir.formats import Dtype
+
+__all__ = ["folded"]
+
+_KEPT = {"DequantizeLinear", "QuantizeLinear", "Quant", "BipolarQuant", "Identity"}
+_SMALL = 2**24  # ONNX's reference is slow, and weights are better as they are
+
+
+def folded(place: Place, node: NodeProto, opset: int) -> Value | None:
+    """The result of an operator of constants; None if an operand is computed, or the operator has a rule."""
+    values = [v for v in place.inputs if v is not None]
+    if place.kind in _KEPT or len(node.output) > 1 or any(v.const is None or v.format for v in values):
+        return None
+    constants = [cast(Any, v.const) for v in values]
+    if place.kind == "Cast":
+        format = place.get("to format")
+        assert isinstance(format, Dtype)
+        return Value(const=constants[0].to(getattr(torch, format.torch_name)), key=values[0].key)
+    if place.kind == "Transpose" and values[0].key:
+        order = place.get("perm", range(constants[0].dim())[::-1])
+        return Value(const=constants[0].permute(*order).contiguous(), key=values[0].key)
+    if sum(c.numel() for c in constants) > _SMALL:
+        return None
+    names = [name for name in node.input if name]
+    feeds = {name: c.numpy() for name, c in zip(names, constants, strict=True)}
+    evaluator: Any = ReferenceEvaluator(node, opsets={"": opset})
+    result = evaluator.run(None, feeds)[0]
+    return Value(const=torch.as_tensor(result), key=place.output)
