@@ -140,6 +140,20 @@ def test_transform_translates_the_keyed_style(ch: MaseOpt, trained: Path) -> Non
     assert mase.load(folder_of(trained_on.out) / "graph.toml").level == "quantized"
 
 
+@pytest.mark.slow
+def test_transform_allocates_widths_and_the_graph_trains_on(ch: MaseOpt) -> None:
+    table = '[passes.allocate]\nwidths = [2, 8]\nobjective = "average_bits"\nbudget = 4.0\nbatches = 1\n'
+    Path("c.toml").write_text(table)
+    result = ch("transform", "toy", "toy-tiny", "--config", "c.toml", "--project", "p")
+    assert result.status == 0, result.err
+    folder = folder_of(result.out) / "transform"
+    assert results(folder)["average_bits", "allocated"] <= 4
+    assert (folder / "allocation" / "layers.csv").exists()
+    again = ch("train", "--load", str(folder), "--load-type", "mz", "--max-epochs", "1", "--project", "q")
+    assert again.status == 0, again.err
+    assert mase.load(folder_of(again.out) / "graph.toml").level == "quantized"
+
+
 def test_transform_runs_the_tables_in_the_order_of_the_file(ch: MaseOpt) -> None:
     Path("c.toml").write_text("[passes.cse]\n[passes.annotate-types]\n[passes.dce]\n", encoding="utf-8")
     result = ch("transform", "toy", "--config", "c.toml")

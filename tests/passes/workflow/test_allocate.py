@@ -39,6 +39,7 @@ from mase.passes.workflow.searching.space import parse_space_rule
 from mase.passes.workflow.searching.trial_graph import Formats, space_of
 from mase.runtime.kernels import quantize
 from tests.passes.graphs import graph_input, layer, net
+from tests.runtime.integer_graphs import assert_equal_everywhere, legalized
 
 VARIABLE = ("average_bits", "memory", "weight_bits", "bit_ops", "bits_moved", "lut")
 
@@ -312,6 +313,14 @@ def test_the_result_round_trips_and_runs_again_the_same(tmp_path: Path) -> None:
     assert first.header.history == ["allocate{widths=[2, 3, 8] budget=0.4}"]
     save(first, tmp_path / "graph.toml")
     assert mase.load(tmp_path / "graph.toml") == first
+
+
+def test_mixed_widths_ship_bit_for_bit() -> None:
+    """The module and the interpreter, in every value that both compute."""
+    graph = net()
+    allocate(graph=graph, widths=[2, 3, 5, 8], budget=0.4)
+    assert len({bits for roles in widths(graph).values() for bits in roles.values()}) > 1
+    assert assert_equal_everywhere(graph, legalized(graph), torch.randn(500, 1, 2, 2) * 3) > 5000
 
 
 def test_the_table_the_files_and_the_picture(tmp_path: Path) -> None:
