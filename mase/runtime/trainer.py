@@ -89,6 +89,7 @@ def fit(
         >>> metrics["val/accuracy"] > 0.9
         True
     """
+    from mase.runtime.data.shuffle import unshared
     from mase.runtime.distributed import agreed
     from mase.runtime.tasks import make_task
     from mase.runtime.training import fingerprint, lightning, preflight, run_folder, session
@@ -102,7 +103,8 @@ def fit(
         if teacher is not None:
             learner.distillation = Distillation(learner, make_task(task, teacher, config, data))
         preflight.split_loader(data, "val", set_up=True)
-        batch = next(iter(preflight.split_loader(data, "train")))
+        with unshared():  # every process has to find the same
+            batch = next(iter(preflight.split_loader(data, "train")))
         work = preflight.check(learner, batch)
         _describe(learner, say)
         folder = run_folder.RunFolder(Path(output_dir) / "training_ckpts")
@@ -110,8 +112,8 @@ def fit(
         checkpoint = None
         if not config.fast_dev_run:
             print_ = fingerprint.fingerprint(learner, batch, identity=identity)
-            checkpoint = folder.begin(
-                print_, learner.settings, resume=config.resume, cut_off=cut_off, say=say
+            checkpoint = agreed(
+                folder.begin(print_, learner.settings, resume=config.resume, cut_off=cut_off, say=say)
             )
         with session.threads(config.threads, work=work):
             trained.train()

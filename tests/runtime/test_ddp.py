@@ -94,6 +94,44 @@ def test_a_recipe_trains_in_two_processes_and_then_measures(tmp_path: Path, sour
     assert row.replace("│", " ").split()[-1] == f"{accuracy:.4f}"
 
 
+PERISH = """\
+import os
+from pathlib import Path
+
+from mase.ir import Graph
+from mase.passes import Context, register_pass
+
+
+@register_pass("perish")
+def perish(graph: Graph, ctx: Context) -> None:
+    \"\"\"Die, unless there is a file ``live``.\"\"\"
+    if not Path("live").exists():
+        os._exit(9)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_that_were_cut_off_train_nothing_twice(tmp_path: Path) -> None:
+    """Also where they have met before training, to measure what they start from."""
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    (tmp_path / "perish.py").write_text(PERISH)
+    passes = "train{max_epochs=1},quantize,train,perish,eval"
+    options = ["-D", 'passes.quantize.default={data_in="fixed<8,4>",weight="fixed<8,6>"}']
+    words = ["mase.cli.opt", "recipe.toml", "--load", "perish.py", "--passes", passes, *options, "-o"]
+    with pytest.raises(AssertionError):
+        run(tmp_path, *words, "cut/graph.toml")
+    checkpoints = tmp_path / "cut/training_ckpts"
+    before = sorted(path.stat().st_mtime_ns for path in checkpoints.glob("last*.ckpt"))
+    assert len(before) == 2
+    (tmp_path / "live").touch()
+    _, said = run(tmp_path, *words, "cut/graph.toml")
+    assert "this training was complete" in said
+    assert sorted(path.stat().st_mtime_ns for path in checkpoints.glob("last*.ckpt")) == before
+    run(tmp_path, *words, "whole/graph.toml")
+    weights = [(tmp_path / name / "graph.safetensors").read_bytes() for name in ("cut", "whole")]
+    assert weights[0] == weights[1]
+
+
 def test_processes_of_a_launcher_do_not_tear_an_input_apart(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
