@@ -53,7 +53,8 @@ class Export:
             onnxruntime runs every sum and layer in integers; TensorRT wants them signed.
         external_data: bytes of weights beyond which they are written to ``<path>.data``; by default where
             protobuf ends, at 2 GiB.
-        hls: the hardware (``hls``).
+        hls: the hardware (``hls``): ``backend``, ``part``, ``clock``, ``io_type``, ``strategy``,
+            ``reuse_factor``; ``emulate=false`` leaves the C++ uncompiled.
 
     Raises:
         MaseError: if something in the graph has no form in the file; it names the node.

@@ -61,16 +61,21 @@ def print_network(graph: Graph, options: HlsOptions) -> Network:
     """
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise MaseError.of("a project for hls4ml has one input and one output")
-    runner, layers, values = Runner(graph), dict[str, Layer](), dict[Node, Value]()
-    (source,) = graph.inputs
-    axes, port = _input_axes(source), _port(source)
+    runner, port = Runner(graph), _port(graph.inputs[0])
+    orders = _input_axes(graph.inputs[0])
+    found = [_print(graph, options, runner, port, axes) for axes in orders]
+    return min(found, key=lambda network: sum(layer.kind == "Transpose" for layer in network.layers))
+
+
+def _print(graph: Graph, options: HlsOptions, runner: Runner, port: Port, axes: tuple[int, ...]) -> Network:
+    """Print a graph whose input comes with its axes in a given order."""
+    layers, values, made = dict[str, Layer](), dict[Node, Value](), dict[str, Value]()
     faults: list[Diagnostic] = []
-    made: dict[str, Value] = {}
     for node in graph.nodes:
         known = set(layers)
         site = Site(node, values, layers, runner, options)
         try:
-            if node is source:
+            if node is graph.inputs[0]:
                 values[node] = _input(site, port, axes)
             elif _computes(node) and all(n in values for n in _tensors(node)):
                 values[node] = _printed(site)
@@ -83,7 +88,20 @@ def print_network(graph: Graph, options: HlsOptions) -> Network:
     if output is not None and output.function is not None:
         faults.append(_open_function(output.function))
     if faults or output is None:
-        raise MaseError(faults)
+        raise MaseError(faults or [Diagnostic("the output is no tensor that layers give")])
+    return _network(graph, runner, port, axes, layers, output, made)
+
+
+def _network(
+    graph: Graph,
+    runner: Runner,
+    port: Port,
+    axes: tuple[int, ...],
+    layers: dict[str, Layer],
+    output: Value,
+    made: dict[str, Value],
+) -> Network:
+    """The network, where quantizers have become types of the layers before them."""
     gone = fuse(layers, output.layer)
     kept = [layer for layer in layers.values() if layer.name not in gone]
     output = replace(output, layer=gone.get(output.layer, output.layer))
@@ -139,11 +157,15 @@ def _input(site: Site, port: Port, axes: tuple[int, ...]) -> Value:
     return Value(made.layer, sizes, made.places.transpose(np.argsort(axes)), port.numbers)
 
 
-def _input_axes(source: Node) -> tuple[int, ...]:
-    """Channels last where windows of images or sequences are looked at, as hardware takes them."""
+def _input_axes(source: Node) -> list[tuple[int, ...]]:
+    """The orders of axes that the input may come in.
+
+    Channels come last where windows of images or sequences are looked at, as hardware takes them, unless the
+    model itself moves its axes so.
+    """
     rank = source.tensor_type.rank - 1
     plain = tuple(range(rank))
-    return (*plain[1:], 0) if rank > 1 and _meets_windows(source) else plain
+    return [(*plain[1:], 0), plain] if rank > 1 and _meets_windows(source) else [plain]
 
 
 def _meets_windows(value: Node) -> bool:

@@ -123,6 +123,15 @@ MODELS: dict[str, Model] = {
         lambda: Written(lambda m, x: m.b(torch.relu(m.a(x)).mean(1)), a=nn.Linear(6, 8), b=nn.Linear(8, 5)),
         (4, 6),
     ),
+    "mixed tokens": Model(
+        lambda: Written(
+            lambda m, x: m.c(torch.relu(m.b(torch.relu(m.a(x)).transpose(1, 2))).transpose(1, 2)),
+            a=nn.Linear(6, 8),
+            b=nn.Linear(4, 7),
+            c=nn.Linear(8, 5),
+        ),
+        (4, 6),
+    ),
     "average pool": Model(
         lambda: Written(
             lambda m, x: m.b(F.avg_pool2d(torch.relu(m.a(x)), 3, 2, padding=1).flatten(1)),

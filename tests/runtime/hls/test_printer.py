@@ -63,6 +63,13 @@ def test_images_come_channels_last_and_views_move_nothing() -> None:
     assert network("sequence").input_axes == (0, 1)
 
 
+def test_a_model_that_takes_channels_last_itself_moves_nothing() -> None:
+    net = Written(lambda m, x: m.a(x.transpose(1, 2)), a=nn.Conv1d(3, 2, 3))
+    found = print_network(quantized(net, torch.randn(2, 6, 3)), HlsOptions())
+    assert found.input_axes == (0, 1)
+    assert "Transpose" not in kinds(found)
+
+
 def test_an_input_in_two_formats_keeps_the_bits_that_decide() -> None:
     assert types(network("input in two formats"))["x"]["result"] == "fixed<64,16,RND,SAT>"
 
@@ -171,6 +178,20 @@ def test_scales_of_channels_are_multipliers_and_stay_with_the_host_at_the_ports(
     first = found.layers[2]
     assert (first.kind, first.types["result"]) == ("BatchNormalization", "ufixed<7,7,RND_CONV,SAT>")
     assert len(set(first.attributes["scale_data"])) == 64
+
+
+def test_scales_that_are_powers_of_two_are_fixed_point() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3))
+    integer_graphs.scale_to_powers_of_two(model, 6)
+    formats = {"data_in": "int<8>", "weight": "int<6,narrow>"}
+    graph = integer_graphs.quantized(model, torch.randn(50, 4), **formats)
+    with pytest.raises(MaseError, match="no powers of two"):
+        print_network(graph, HlsOptions())
+    integer_graphs.snap_scales(graph)
+    found = print_network(graph, HlsOptions())
+    assert found.layers[0].types["result"].startswith("fixed<8,")
+    assert found.layers[0].types["result"].endswith("RND_CONV,SAT>")
 
 
 def test_zero_points_are_refused() -> None:
