@@ -160,6 +160,8 @@ class Place:
         """The type of a value, for which a constant need not become a node."""
         if value.const is not None:
             return TensorType(format_of(value.const.dtype), tuple(value.const.shape))
+        if value.dims is not None:
+            return TensorType(I64, () if value.scalar else (len(value.dims),))
         return self.node(value).tensor_type
 
     def sizes(self, position: int) -> tuple[Dim, ...]:

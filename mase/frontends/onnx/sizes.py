@@ -66,7 +66,11 @@ def evaluated(place: Place) -> Value | None:
     if place.kind in ("Slice", "Gather") and any(v.dims is not None for v in values[1:]):
         return None
     numbers = cast("list[tuple[Dim, ...]]", known)
-    match place.kind:
+    return _moved(place.kind, values, numbers) or _computed(place.kind, values, numbers)
+
+
+def _moved(kind: str, values: list[Value], numbers: list[tuple[Dim, ...]]) -> Value | None:
+    match kind:
         case "Identity" | "Cast":
             return values[0]
         case "Squeeze":
@@ -78,21 +82,36 @@ def evaluated(place: Place) -> Value | None:
         case "Concat":
             return of_dims([d for part in numbers for d in part])
         case "Gather":
-            at = numbers[1]
-            scalar = values[1].const is not None and values[1].const.dim() == 0
-            return of_dims([numbers[0][int(cast(int, i))] for i in at], scalar)
+            return of_dims([numbers[0][int(cast(int, i))] for i in numbers[1]], _is_scalar(values[1]))
         case "Slice":
             start, end = (int(cast(int, numbers[i][0])) for i in (1, 2))
             step = int(cast(int, numbers[4][0])) if len(numbers) > 4 else 1
             return of_dims(numbers[0][start:end:step])
-        case kind if kind in _BINARY:
-            x, y = numbers
-            size = max(len(x), len(y))
-            pairs = zip(x * (size // len(x)), y * (size // len(y)), strict=True)
-            scalar = all(v.scalar or (v.const is not None and v.const.dim() == 0) for v in values)
-            return of_dims([_BINARY[kind](a, b) for a, b in pairs], scalar)
         case _:
             return None
+
+
+def _computed(kind: str, values: list[Value], numbers: list[tuple[Dim, ...]]) -> Value | None:
+    match kind:
+        case "Equal":
+            return of_dims([int(a == b) for a, b in _spread(*numbers)])
+        case "Where":
+            return of_dims([a if yes == 1 else b for yes, a, b in _spread(*numbers)])
+        case kind if kind in _BINARY:
+            scalar = all(map(_is_scalar, values))
+            return of_dims([_BINARY[kind](a, b) for a, b in _spread(*numbers)], scalar)
+        case _:
+            return None
+
+
+def _is_scalar(value: Value) -> bool:
+    return value.scalar or (value.const is not None and value.const.dim() == 0)
+
+
+def _spread(*numbers: tuple[Dim, ...]) -> list[tuple[Dim, ...]]:
+    """The elements side by side, single ones as often as there are others."""
+    size = max(map(len, numbers))
+    return list(zip(*(n * (size // len(n)) for n in numbers), strict=True))
 
 
 def sliced(size: Dim, start: Dim, end: Dim, step: int = 1) -> Dim:

@@ -49,7 +49,8 @@ def _transpose(place: Place) -> Value:
 
 @from_onnx("Flatten")
 def _flatten(place: Place) -> Value:
-    axis, shape = place.get("axis", 1) % place.type(0).rank, place.type(0).shape
+    axis, shape = place.get("axis", 1), place.type(0).shape
+    axis += len(shape) if axis < 0 else 0
     if axis == 1:
         return place.moved(tensor.Flatten())
     return _reshaped(place, (_product(shape[:axis]), _product(shape[axis:])))

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 import mase
@@ -30,6 +31,8 @@ from tests.runtime.onnx.cases import (
     seeded,
 )
 from tests.runtime.onnx.running import legal, quantized, ties
+from tests.runtime.test_integer_transformers import bert
+from tests.runtime.test_integer_transformers import quantized as integer_bert
 
 
 def read_back(graph: Graph, folder: Path, quantizers: Quantizers | None) -> Graph:
@@ -127,6 +130,28 @@ def test_integer_files_read_back_bit_for_bit(tmp_path: Path, name: str) -> None:
     found = read_onnx(tmp_path / "model.onnx")
     assert torch.equal(outputs(found, x), Interpreter(graph)(x))
     assert mase.loads(mase.dumps(found)) == found
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3, -1])
+def test_flatten_at_any_axis(tmp_path: Path, axis: int) -> None:
+    node = onnx.helper.make_node("Flatten", ["x"], ["y"], axis=axis)
+    types = [onnx.helper.make_tensor_value_info(n, 1, s) for n, s in (("x", ["N", 3, 4]), ("y", None))]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", types[:1], types[1:]))
+    onnx.save(model, tmp_path / "model.onnx")
+    x = torch.randn(2, 3, 4)
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": x.numpy()})
+    assert torch.equal(outputs(read_onnx(tmp_path / "model.onnx"), x), torch.from_numpy(expected))
+
+
+def test_integer_transformers_read_back(tmp_path: Path) -> None:
+    graph, data = integer_bert(bert())
+    mase.Pipeline("legalize-casts").run(graph)
+    onnx.save(print_graph(graph, None, "integer"), tmp_path / "model.onnx")
+    with torch.no_grad():
+        found = mase.lower(read_onnx(tmp_path / "model.onnx")).eval()(data.ids, data.mask)
+    (expected,) = Interpreter(graph)(data.ids, data.mask).values()
+    (found,) = found.values() if isinstance(found, dict) else (found,)
+    assert torch.equal(found, expected)
 
 
 def test_a_model_of_another_tool_is_quantized_and_exported(tmp_path: Path) -> None:

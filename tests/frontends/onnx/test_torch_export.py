@@ -126,3 +126,18 @@ def test_image_models(name: str, tmp_path: Path) -> None:
     graph = exported(net, {"pixel_values": torch.randn(2, 3, 32, 32)}, {0: "batch"}, tmp_path)
     for batch in (2, 3):
         assert_same(net, graph, {"pixel_values": torch.randn(batch, 3, 32, 32)})
+
+
+@pytest.mark.slow
+def test_the_older_exporter(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = T.BertModel(T.BertConfig(**SMALL), add_pooling_layer=False).eval()
+    names = ("input_ids", "attention_mask")
+    inputs = dict.fromkeys(names, torch.ones(2, 7, dtype=torch.int64))
+    axes = {name: {0: "batch", 1: "length"} for name in names}
+    path = tmp_path / "model.onnx"
+    torch.onnx.export(
+        net, (), str(path), kwargs=inputs, dynamo=False, input_names=list(names), dynamic_axes=axes
+    )
+    ids = torch.randint(3, 50, (3, 11))
+    assert_same(net, read_onnx(path), {"input_ids": ids, "attention_mask": torch.ones_like(ids)})

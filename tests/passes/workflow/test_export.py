@@ -87,6 +87,8 @@ def test_wrong_levels_and_options_are_refused(tmp_path: Path) -> None:
         exported(tmp_path, "export{format='qdq'}", "")
     with pytest.raises(MaseError, match='pack is for format="qdq"'):
         exported(tmp_path, "export{format='float',pack=true}", "")
+    with pytest.raises(MaseError, match='unsigned is for format="qdq"'):
+        exported(tmp_path, "export{format='float',unsigned=true}", "")
     with pytest.raises(MaseError, match="external_data is -1"):
         exported(tmp_path, "export{external_data=-1}", "")
 

@@ -13,6 +13,7 @@ from torch import nn
 
 import mase
 from mase.ir import Graph, MaseError
+from tests.runtime.onnx.cases import Rows
 
 FORMATS = 'quantize{default={data_in="fixed<8,4>",weight="fixed<8,6>"}}'
 
@@ -51,6 +52,16 @@ def test_files_of_another_level_are_compared_by_their_outputs(graph: Graph, tmp_
     with pytest.raises(MaseError, match=r"graph\.qdq\.onnx does not compute what the graph computes: "):
         mase.Pipeline("legalize-casts,verify-export").run(graph.copy(), output_dir=tmp_path)
     assert json.loads((tmp_path / "verify-export.json").read_text())[file][0]["first"]["node"] == "_4_real"
+
+
+def test_scales_that_are_no_powers_of_two_have_a_bound(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(200, 16)
+    made = mase.trace(nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 10)), (x,))
+    scaled = 'quantize{default={data_in="int<8>",weight="int<8,channel=0>"}}'
+    mase.Pipeline(f"{scaled},export,verify-export{{samples=200}}").run(made, Rows(x), output_dir=tmp_path)
+    found = json.loads((tmp_path / "verify-export.json").read_text())["graph.qdq.onnx"]
+    assert [(c["wrong"], c["tolerance"]) for c in found if c["vectors"] == "vectors"] == [(0, 2.0**-20)] * 3
 
 
 def verified(graph: Graph, folder: Path, file: str, engines: str = "") -> None:
