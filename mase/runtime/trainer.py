@@ -1,7 +1,7 @@
 """Training and evaluation of plain modules on PyTorch Lightning.
 
     output_dir/
-      training_ckpts/  best.ckpt last.ckpt run.json, and best-1.ckpt ... of earlier runs
+      training_ckpts/  best.ckpt last.ckpt run.json; those of earlier runs as best-1.ckpt ... run-1.json
       tensorboard/     version_N, one for each start
       csv/             version_N/metrics.csv, one for each start
 
