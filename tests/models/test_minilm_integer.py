@@ -83,7 +83,7 @@ def test_embeddings(tmp_path: Path) -> None:
     seen, new = batch(lines[:CALIBRATED]), batch(lines[CALIBRATED:])
     graph = mase.trace(model, kwargs=seen, dynamic={name: {0: "N", 1: "L"} for name in seen})
     mase.Pipeline([QUANTIZE, "legalize-casts"]).run(graph, Sentences(seen))
-    assert {"int.softmax", "int.norm", "int.table"} <= {
+    assert {"int.softmax", "int.norm", "int.piecewise"} <= {
         node.op.name for node in graph.nodes if isinstance(node.op, ExactOp)
     }
     with torch.no_grad():

@@ -147,10 +147,11 @@ def test_llama(heads: int) -> None:
     assert len(integer.find(mase.ir.ops.exact.RotaryEmbedding)) == 2
 
 
-def test_llama_of_any_length() -> None:
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_llama_of_any_length(attention: str) -> None:
     """Rotary embeddings look their angles up by position, in tables of a stated length."""
-    model = llama(num_key_value_heads=1)
-    passes = "fuse-norms fuse-attention tabulate{positions=40}"
+    model = llama(num_key_value_heads=1, attn_implementation=attention)
+    passes = "fuse-norms fuse-attention fuse-sdpa tabulate{positions=40}"
     graph, data = quantized(model, passes, dynamic=DYNAMIC)
     integer = check(model, graph, data)
     for length in (1, 7, 40):
