@@ -62,8 +62,9 @@ class Quantize:
             ``moving`` as static, then following the range of what training sees.
             Formats with a ``channel``, ``group`` or ``token`` are always dynamic.
         rounding: how every quantizer of the graph rounds; by default each as its format says.
-        nonlinear: how softmax, activations, layer and RMS norm, and attention compute in fixed point:
-            ``float``, or ``table`` in integers alone, for ``legalize-casts``. Their results then have a
+        nonlinear: how softmax, activations, layer and RMS norm, and attention compute where
+            operands are ``fixed<W,F>`` or have one static scale: ``float``, or ``table`` in integers alone,
+            for ``legalize-casts``. Their results then have a
             format (``data_out``), by default as wide as the operand: up to 1 for weights, over the
             function's range for activations, by statistics for norms.
         requant: how ops rescale ``int<W>``: ``float`` in float32, as ONNX's QuantizeLinear; ``dyadic`` as
@@ -140,6 +141,13 @@ class Quantize:
 
     def _scales_of(self, node: Node, op: QuantizedOp, chooser: Chooser) -> dict[str, Scale]:
         if self.scales == "dynamic":
+            if op.nonlinear == "table" and (found := scaled_roles(op)):
+                raise MaseError.of(
+                    f"a table needs a scale of {found[0][0]} = {found[0][1]} that is known",
+                    node=node.name,
+                    source=node.loc,
+                    help="take scales=static or scales=learned, or fixed<W,F> for this node",
+                )
             return {}
         return {role: chooser.scale(node, role, format) for role, format in scaled_roles(op)}
 

@@ -39,7 +39,8 @@ class QuantizedModule(nn.Module, ABC):
         config: the formats by role, such as ``{"data_in": "fixed<8,4>", "weight": "fixed<8,6>"}`` or
             ``{"data_in_width": 8, "data_in_frac_width": 4}``; a role without a format stays in float,
             and all of them do with ``{"bypass": True}``. ``data_out`` is the result. Functions and norms of
-            the integer family take ``{"nonlinear": "table"}``: in eval mode they then compute in integers.
+            fixed point and of scaled integers take ``{"nonlinear": "table"}``: in eval mode they then compute
+            in integers.
         kwargs: the keyword arguments of the float module.
 
     Raises:

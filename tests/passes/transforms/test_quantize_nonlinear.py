@@ -111,6 +111,7 @@ def test_a_rule_alone() -> None:
         ('nonlinear="table", rules=[{op="gelu", data_in="fixed<25,8>"}]', "too many lines"),
         ('nonlinear="table", rules=[{op="layer_norm", weight="f32"}]', "needs fixed<W,F> for weight"),
         ('nonlinear="table", default={data_in="mxint<8,32>"}', "layer_norm_mxint has no integer form"),
+        ('nonlinear="table", scales=dynamic, default={data_in="int<8>", weight="int<8>"}', "that is known"),
         ('nonlinear="tables"', "nonlinear"),
         ('rules=[{op="gelu", nonlinear="no"}]', "float or table for nonlinear"),
     ],
