@@ -13,7 +13,7 @@ from tests.examples.documented import follow
 from tests.examples.packaged import needs
 from tests.examples.results import row
 
-WINDOWS, LENGTH = 8, 512
+WINDOWS, LENGTH = 4, 512
 
 
 @pytest.mark.slow

@@ -134,9 +134,8 @@ def test_a_quantized_translator_is_scored_by_what_it_writes(tmp_path: Path) -> N
     texts: list[str] = []
     for batch in data.test_dataloader():
         source = {key: batch[key] for key in ("input_ids", "attention_mask")}
-        tokens = Decoder(module).search(
-            source, torch.zeros(len(batch["labels"]), 1, dtype=torch.int64), search
-        )
+        start = torch.zeros(len(batch["labels"]), 1, dtype=torch.int64)
+        tokens = Decoder(module).search(source, start, search)
         texts += data.tokenizer.batch_decode(tokens, skip_special_tokens=True)
     references = [row["translation"]["fr"] for row in rows]
     assert found["test/bleu"] == pytest.approx(sacrebleu.corpus_bleu(texts, [references]).score)
