@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -22,14 +23,15 @@ NEEDED = 10 * 2**30
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with room for such a model, on a machine with memory for it."""
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder with room for such a model, which goes afterwards, on a machine with memory for it."""
     lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []
     free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), 0)
     for what, there in (("memory", free), ("disk", shutil.disk_usage(tmp_path).free)):
         if there < NEEDED:
             pytest.skip(f"needs {NEEDED >> 30} GiB of {what}, and {there >> 30} are free")
-    return tmp_path
+    yield tmp_path
+    shutil.rmtree(tmp_path)
 
 
 def computed(path: Path, engine: str, x: Tensor, *names: str) -> dict[str, Tensor]:
