@@ -71,7 +71,7 @@ class Printer:
         self._model = case.model
         share = Text(f"{verdict.half_up:.1%}", "green" if verdict.half_up > 0.01 else "red")
         cells = [self._cell(verdict.checks[column]) for column in self.columns]
-        self.table.add_row(case.model, case.per, case.scales, str(case.bits), share, *cells)
+        self.table.add_row(case.model, str(case.bits), case.per, case.scales, share, *cells)
 
     def _cell(self, check: Check) -> Text:
         if not check.skipped:

@@ -56,9 +56,10 @@ def cost(
     With a symbolic batch the figures are those of one sample. A quantized operand counts with the
     width of its format; views move nothing; a table look-up reads the rows it needs.
 
-    A graph in fixed point or scaled integers also gets estimated `Resources` of a Xilinx device in which
-    every node has its own circuit: look-up tables and DSP slices by a model fitted to what Yosys
-    synthesises, block memories and cycles by the reuse factor.
+    A quantized graph in fixed point or scaled integers also gets estimated `Resources` of a Xilinx device in
+    which every node has its own circuit: look-up tables and DSP slices by a model fitted to what Yosys
+    synthesises, block memories and cycles by the reuse factor. Run it before ``legalize-casts``, whose
+    nodes are parts of such circuits.
 
     Args:
         graph: the graph.
@@ -82,7 +83,7 @@ def cost(
     if reuse_factor < 1:
         raise MaseError.of(f"reuse_factor is {reuse_factor}", help="use at least 1")
     values, device = _sizes(graph, ctx, sizes or {}), Device(reuse_factor=reuse_factor, dsp=dsp)
-    estimates = graph.level != "float"
+    estimates = graph.level == "quantized"
     area = Resources()
     for node in graph.nodes:
         own = cost_of(node, values)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import mase
 from mase.ir import Graph, MaseError, parse_format
 from mase.ir.ops import integer
 from mase.passes import Context
@@ -128,6 +129,15 @@ def test_float_graphs_have_no_estimate() -> None:
     ctx = Context(graph)
     cost(graph, ctx)
     assert "lut" not in ctx.metrics
+
+
+def test_graphs_of_integers_have_no_estimate() -> None:
+    graph = mlp()
+    mase.Pipeline('quantize{default={data_in="fixed<8,4>", weight="fixed<4,3>"}},legalize-casts').run(graph)
+    ctx = Context(graph)
+    cost(graph, ctx)
+    assert "lut" not in ctx.metrics
+    assert ctx.metrics["macs"]["integer"] == 4 * 8 + 8 * 3
 
 
 def test_a_reuse_factor_below_one_is_an_error() -> None:
