@@ -37,7 +37,7 @@ _REMEDIES = {
 
 @register_pass("export")
 class Export:
-    """Write the graph as ONNX.
+    """Write the graph as ONNX, or as a project of hls4ml.
 
     Args:
         format: ``float`` for the float model; ``qdq`` for QuantizeLinear and DequantizeLinear, which
