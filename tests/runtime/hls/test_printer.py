@@ -197,3 +197,17 @@ def test_scales_that_are_powers_of_two_are_fixed_point() -> None:
 def test_zero_points_are_refused() -> None:
     with pytest.raises(MaseError, match="zero point"):
         print_network(integers("toy", data_in="uint<8,asym>", weight="int<8>"), HlsOptions())
+
+
+def test_a_requantizer_by_one_is_no_batch_norm() -> None:
+    """hls4ml would remove it, and with it the type that saturates."""
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    torch.nn.init.constant_(net[0].weight, 1.0)
+    formats = (
+        'quantize{default={data_in="fixed<4,0>",weight="fixed<4,0>"} '
+        'rules=[{node="*_2", data_in="fixed<3,-1>"}]},legalize-casts'
+    )
+    found = print_network(quantized(net, torch.randn(2, 4), formats), HlsOptions())
+    factors = [layer.attributes["scale_data"] for layer in found.layers if layer.kind == "BatchNormalization"]
+    assert all((factor != 1).any() for factor in factors)
+    assert any(each.get("result") == "ufixed<3,3,RND_CONV,SAT>" for each in types(found).values())

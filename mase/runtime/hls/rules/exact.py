@@ -70,6 +70,8 @@ def requantize(op: exact.Requantize, site: Site) -> Value:
     multiplier, shift = site.tensor("multiplier"), site.tensor("shift")
     along = next((len(t) for t in (multiplier, shift) if t is not None), None)
     factors = _factors(multiplier, to.multiplier, along) * 2.0 ** -_factors(shift, to.shift, along)
+    if (factors == 1).all():  # hls4ml removes a batch norm that multiplies by one, with its type
+        return site.quantized(site.operand(), _saturating(to))
     axis = None if along is None else op.axis % (site.operand().places.ndim + 1) - 1
     return scaled(site, site.operand(), weights_of(factors, "multiplier"), None, axis, _saturating(to))
 
