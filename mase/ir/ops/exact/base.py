@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from mase.ir.formats import Dtype
+from mase.ir.format import Format
+from mase.ir.formats import Dtype, Fixed
 from mase.ir.formats.code import Code
 from mase.ir.op import Op, OpError
 from mase.ir.ops.exact.interval import Interval
 from mase.ir.ops.shapes import tensor
 from mase.ir.types import TensorType, Type
 
-__all__ = ["ExactOp", "carrier", "codes", "interval_of", "is_integer"]
+__all__ = ["ExactOp", "carrier", "codes", "fixed", "interval_of", "is_integer"]
 
 CARRIER = Interval(-(2**63), 2**63 - 1)
 
@@ -46,6 +47,17 @@ def codes(value: object, what: str, *ranks: int) -> TensorType:
     if not is_integer(found):
         raise OpError(f"{what}: expected integers, found {found}; insert an int.quantize")
     return found
+
+
+def fixed(out: Format) -> Fixed:
+    """The format of a result that an op rounds itself.
+
+    Raises:
+        OpError: if it is not fixed point.
+    """
+    if not isinstance(out, Fixed):
+        raise OpError(f"out: expected fixed<W,F> or ufixed<W,F>, found {out}")
+    return out
 
 
 def is_integer(type: Type) -> bool:

@@ -11,7 +11,7 @@ from mase.ir.format import Format
 from mase.ir.formats import Fixed
 from mase.ir.formats.code import Code
 from mase.ir.op import OpError, register_op
-from mase.ir.ops.exact.base import ExactOp, carrier, codes
+from mase.ir.ops.exact.base import ExactOp, carrier, codes, fixed
 from mase.ir.ops.exact.interval import Interval
 from mase.ir.ops.exact.numbers import Numbers
 from mase.ir.ops.shapes import broadcast
@@ -130,9 +130,7 @@ class Norm(ExactOp):
     @property
     def format(self) -> Fixed:
         """The format of the result."""
-        if not isinstance(self.out, Fixed):
-            raise OpError(f"out: expected fixed<W,F> or ufixed<W,F>, found {self.out}")
-        return self.out
+        return fixed(self.out)
 
     def infer(
         self, data_in: TensorType, *, weight: TensorType | None = None, bias: TensorType | None = None

@@ -7,8 +7,8 @@ from typing import Any
 from mase.ir.format import Format
 from mase.ir.formats import Fixed
 from mase.ir.formats.code import Code
-from mase.ir.op import OpError, register_op
-from mase.ir.ops.exact.base import ExactOp, carrier, codes
+from mase.ir.op import register_op
+from mase.ir.ops.exact.base import ExactOp, carrier, codes, fixed
 from mase.ir.ops.exact.interval import Interval
 from mase.ir.types import TensorType, Type
 
@@ -43,9 +43,7 @@ class Piecewise(ExactOp):
     @property
     def format(self) -> Fixed:
         """The format of the result."""
-        if not isinstance(self.out, Fixed):
-            raise OpError(f"out: expected fixed<W,F> or ufixed<W,F>, found {self.out}")
-        return self.out
+        return fixed(self.out)
 
     def infer(
         self,

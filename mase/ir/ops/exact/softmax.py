@@ -12,7 +12,7 @@ from mase.ir.format import Format
 from mase.ir.formats import Dtype, Fixed
 from mase.ir.formats.code import Code
 from mase.ir.op import OpError, register_op
-from mase.ir.ops.exact.base import ExactOp, codes, is_integer
+from mase.ir.ops.exact.base import ExactOp, codes, fixed, is_integer
 from mase.ir.ops.exact.interval import Interval
 from mase.ir.ops.shapes import broadcast, tensor
 from mase.ir.types import TensorType, Type
@@ -124,9 +124,7 @@ class Softmax(ExactOp):
     @property
     def format(self) -> Fixed:
         """The format of the weights."""
-        if not isinstance(self.out, Fixed):
-            raise OpError(f"out: expected fixed<W,F> or ufixed<W,F>, found {self.out}")
-        return self.out
+        return fixed(self.out)
 
     def infer(self, data_in: TensorType, mask: TensorType | None = None) -> Type:
         x = codes(data_in, "data_in")

@@ -12,7 +12,7 @@ from mase.ir.ops.quantized import QuantizedOp
 from mase.runtime.hls.layout import arranged
 from mase.runtime.hls.network import Value
 from mase.runtime.hls.registry import UnfitError, to_hls
-from mase.runtime.hls.rules.products import depthwise
+from mase.runtime.hls.rules.products import Windows, depthwise
 from mase.runtime.hls.site import Site
 from mase.runtime.hls.weights import Weights
 from mase.runtime.modules.average import Factor
@@ -62,7 +62,9 @@ def summed(site: Site, x: Value, dims: tuple[int, ...] | None, weight: Weights) 
     more = (1,) * (site.dimensions - 1)
     x = arranged(site, x, axes=(*sorted(gone), *kept), shape=(terms, *more, rest))
     x = Value(x.layer, x.shape, np.moveaxis(x.places, -1, 0), x.numbers)
-    made = _depthwise(site, x, (terms, *more), (1, *more), (0, *(0 for _ in more)), weight, (1, *more))
+    once = (1, *more)
+    whole = Windows(once, tuple((0, 0) for _ in once), once)
+    made = _depthwise(site, x, (terms, *more), weight, whole)
     shape = site.runner.shape(site.node)[1:]
     return Value(made.layer, made.shape, made.places.reshape(shape), made.numbers)
 
@@ -89,22 +91,14 @@ def windows(
     reach = [n + 2 * p for n, p in zip(x.places.shape[1:], padding, strict=True)]
     if any((n - 1) * s + k > r for n, s, k, r in zip(sizes, stride, kernel, reach, strict=True)):
         raise UnfitError("windows that leave the image have a divisor of their own", "use ceil_mode=False")
-    return _depthwise(site, x, kernel, stride, padding, weight, sizes)
+    return _depthwise(site, x, kernel, weight, Windows(stride, tuple((p, p) for p in padding), sizes))
 
 
-def _depthwise(
-    site: Site,
-    x: Value,
-    kernel: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
-    weight: Weights,
-    sizes: tuple[int, ...],
-) -> Value:
+def _depthwise(site: Site, x: Value, kernel: tuple[int, ...], weight: Weights, windows: Windows) -> Value:
     channels = x.places.shape[0]
     full = Weights(np.full((channels, 1, *kernel), weight.codes[0], np.int64), weight.frac)
     sums = x.numbers.with_zero().sums(full.codes.reshape(channels, -1), full.frac)
-    return depthwise(site, x, full, None, sums, stride, tuple((p, p) for p in padding), sizes)
+    return depthwise(site, x, full, None, sums, windows)
 
 
 def _one_over_n(site: Site) -> Weights:

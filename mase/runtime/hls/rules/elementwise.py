@@ -125,7 +125,7 @@ def scaled(
     axis: int | None,
     result: Fixed | None = None,
 ) -> Value:
-    """``x * by + plus``: ``BatchNormalization``.
+    """``x * by + plus``: ``BatchNormalization``, which hls4ml removes with its type if it changes no number.
 
     Args:
         site: the node that wants it.
@@ -135,6 +135,8 @@ def scaled(
         axis: of the operand without the batch; None where there is one factor.
         result: what the sum is rounded to; it stays exact if absent.
     """
+    if (by.values == 1).all() and (plus is None or not plus.codes.any()):
+        return x if result is None else site.quantized(x, result)
     if axis is not None:
         axes = (*(i for i in range(x.places.ndim) if i != axis), axis)
         x = arranged(site, x, axes=axes)

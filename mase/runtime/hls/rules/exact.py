@@ -70,8 +70,6 @@ def requantize(op: exact.Requantize, site: Site) -> Value:
     multiplier, shift = site.tensor("multiplier"), site.tensor("shift")
     along = next((len(t) for t in (multiplier, shift) if t is not None), None)
     factors = _factors(multiplier, to.multiplier, along) * 2.0 ** -_factors(shift, to.shift, along)
-    if (factors == 1).all():  # hls4ml removes a batch norm that multiplies by one, with its type
-        return site.quantized(site.operand(), _saturating(to))
     axis = None if along is None else op.axis % (site.operand().places.ndim + 1) - 1
     return scaled(site, site.operand(), weights_of(factors, "multiplier"), None, axis, _saturating(to))
 
@@ -96,14 +94,13 @@ def add(op: exact.Add, site: Site) -> Value:
     """``Merge``, of operands brought to one scale."""
     _symmetric(op.zero_point, op.other_zero_point)
     x, y = site.operand(0), site.operand(1)
-    x, y = _times(site, x, op.factor), _times(site, y, abs(op.other_factor))
+    x, y = (
+        scaled(site, value, Weights(np.array([abs(factor)]), 0), None, None)
+        for value, factor in ((x, op.factor), (y, op.other_factor))
+    )
     if op.other_factor < 0:
         return merged(site, "subtract", x, y, x.numbers.minus(y.numbers))
     return merged(site, "add", x, y, x.numbers.plus(y.numbers))
-
-
-def _times(site: Site, x: Value, factor: int) -> Value:
-    return x if factor == 1 else scaled(site, x, Weights(np.array([factor]), 0), None, None)
 
 
 @to_hls.register(exact.Mul)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from mase.runtime.hls.registry import UnfitError, to_hls
 from mase.runtime.hls.site import Site
 from mase.runtime.hls.weights import Weights
 
-__all__ = ["channels_first", "convolution", "convolved", "dense", "depthwise", "linear"]
+__all__ = ["Windows", "channels_first", "convolution", "convolved", "dense", "depthwise", "linear"]
 
 
 @to_hls.register(nn.Linear)
@@ -85,13 +86,28 @@ def convolved(op: conv.Conv, site: Site, x: Value, weight: Weights, bias: Weight
     """``Conv1D``, ``Conv2D``, or their depthwise forms; dilated kernels and groups are filled with zeros."""
     if op.padding_mode != "zeros":
         raise UnfitError(f"padding by {op.padding_mode} is not known to hls4ml", "pad with zeros")
-    sizes = site.runner.shape(site.node)[2:]
+    windows = Windows(op.stride, op.padding, site.runner.shape(site.node)[2:])
     spread = Weights(_dilated(weight.codes, op.dilation), weight.frac)
     numbers = x.numbers.with_zero() if any(map(any, op.padding)) else x.numbers
     sums = _sums(site, numbers, spread, bias)
     if op.groups > 1 and op.groups == x.places.shape[0]:
-        return depthwise(site, x, spread, bias, sums, op.stride, op.padding, sizes)
-    return convolution(site, x, _ungrouped(spread, op.groups), bias, sums, op.stride, op.padding, sizes)
+        return depthwise(site, x, spread, bias, sums, windows)
+    return convolution(site, x, _ungrouped(spread, op.groups), bias, sums, windows)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where a convolution looks, by spatial dimension.
+
+    Args:
+        stride: its steps.
+        padding: zeros before and after.
+        sizes: those of its result.
+    """
+
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    sizes: tuple[int, ...]
 
 
 def depthwise(
@@ -100,33 +116,21 @@ def depthwise(
     weight: Weights,
     bias: Weights | None,
     sums: Range,
-    stride: tuple[int, ...],
-    padding: tuple[tuple[int, int], ...],
-    sizes: tuple[int, ...],
+    windows: Windows,
 ) -> Value:
     """A convolution of each channel by itself, with weights ``[channels * multiplier, 1, *kernel]``."""
     channels = x.places.shape[0]
     multiplier = len(weight.codes) // channels
-    known = len(sizes) == site.dimensions and multiplier == 1 and site.options.backend != "Quartus"
+    known = len(windows.sizes) == site.dimensions and multiplier == 1 and site.options.backend != "Quartus"
     if not known:
         full = _ungrouped(weight, channels)
-        return convolution(site, x, full, bias, sums, stride, padding, sizes)
+        return convolution(site, x, full, bias, sums, windows)
     codes = weight.codes.reshape(channels, multiplier, *weight.codes.shape[2:])
     kernel = Weights(np.moveaxis(codes, (0, 1), (-2, -1)), weight.frac)
     found = _weights(sums, kernel, bias)
     found["depthwise_data"] = found.pop("weight_data")
-    return _windows(
-        site,
-        "Depthwise",
-        x,
-        found,
-        sums,
-        stride,
-        padding,
-        sizes,
-        multiplier * channels,
-        depth_multiplier=multiplier,
-    )
+    outputs = multiplier * channels
+    return _convolving(site, "Depthwise", x, found, sums, windows, outputs, depth_multiplier=multiplier)
 
 
 def convolution(
@@ -135,25 +139,21 @@ def convolution(
     weight: Weights,
     bias: Weights | None,
     sums: Range,
-    stride: tuple[int, ...],
-    padding: tuple[tuple[int, int], ...],
-    sizes: tuple[int, ...],
+    windows: Windows,
 ) -> Value:
     """A convolution over all channels, with weights ``[outputs, channels, *kernel]``."""
     kernel = Weights(np.moveaxis(weight.codes, (0, 1), (-1, -2)), weight.frac)
     found = _weights(sums, kernel, bias)
-    return _windows(site, "", x, found, sums, stride, padding, sizes, len(weight.codes))
+    return _convolving(site, "", x, found, sums, windows, len(weight.codes))
 
 
-def _windows(
+def _convolving(
     site: Site,
     kind: str,
     x: Value,
     weights: dict[str, Any],
     sums: Range,
-    stride: tuple[int, ...],
-    padding: tuple[tuple[int, int], ...],
-    sizes: tuple[int, ...],
+    windows: Windows,
     outputs: int,
     **more: Any,
 ) -> Value:
@@ -164,15 +164,15 @@ def _windows(
     data = weights.get("weight_data", weights.get("depthwise_data"))
     assert data is not None
     more |= {f"filt_{name}": int(n) for name, n in zip(names, data.shape, strict=False)}
-    more |= {f"stride_{name}": int(n) for name, n in zip(names, stride, strict=True)}
+    more |= {f"stride_{name}": int(n) for name, n in zip(names, windows.stride, strict=True)}
     made = site.add(
         f"{kind}Conv{rank}D",
         [x],
-        (*sizes, outputs),
+        (*windows.sizes, outputs),
         sums,
         n_chan=channels,
         n_filt=outputs,
-        **window_sizes(before, sizes, padding),
+        **window_sizes(before, windows.sizes, windows.padding),
         **more,
         **weights,
     )

@@ -6,7 +6,7 @@ from mase.ir.ops import conv
 from mase.runtime.onnx.registry import to_onnx
 from mase.runtime.onnx.site import Site
 
-__all__ = ["batched", "convolution", "squeezed", "transposed"]
+__all__ = ["batched", "convolution", "emit_transposed", "squeezed", "transposed"]
 
 _MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
@@ -50,11 +50,16 @@ def convolution(op: conv.Conv, site: Site) -> str:
 def transposed(op: conv.ConvTranspose, site: Site) -> str:
     """``nn.conv_transpose1d``, ``nn.conv_transpose2d`` and ``nn.conv_transpose3d``."""
     x, (bias, later) = batched(site, site.input(0), op.spatial), site.bias(*[1] * op.spatial)
-    result = site.emit(
+    result = emit_transposed(op, site, x, site.param("weight"), bias)
+    result = result if later is None else site.emit("Add", result, later)
+    return squeezed(site, result, op.spatial)
+
+
+def emit_transposed(op: conv.ConvTranspose, site: Site, *operands: str | None) -> str:
+    """ONNX's operator with the attributes of an op."""
+    return site.emit(
         "ConvTranspose",
-        x,
-        site.param("weight"),
-        bias,
+        *operands,
         kernel_shape=list(site.tensor("weight").shape[2:]),
         strides=list(op.stride),
         pads=list(op.padding) * 2,
@@ -62,5 +67,3 @@ def transposed(op: conv.ConvTranspose, site: Site) -> str:
         dilations=list(op.dilation),
         group=op.groups,
     )
-    result = result if later is None else site.emit("Add", result, later)
-    return squeezed(site, result, op.spatial)

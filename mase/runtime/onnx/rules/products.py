@@ -10,7 +10,7 @@ from mase.ir import F32, I64, Dtype
 from mase.ir.ops import exact
 from mase.runtime.onnx.integers import carrier, stored_weight
 from mase.runtime.onnx.registry import to_onnx_exact
-from mase.runtime.onnx.rules.conv import batched, squeezed
+from mase.runtime.onnx.rules.conv import batched, emit_transposed, squeezed
 from mase.runtime.onnx.site import Site
 
 __all__ = ["conv", "conv_transpose", "linear", "matmul", "window_sum"]
@@ -86,17 +86,8 @@ def conv_transpose(op: exact.ConvTranspose, site: Site) -> str:
     x = site.cast(batched(site, site.input(0), spatial), F32)
     if op.zero_point:
         x = site.emit("Sub", x, site.number(float(op.zero_point), F32))
-    result = site.emit(
-        "ConvTranspose",
-        x,
-        site.constant(site.array("weight").astype(np.float32), "weight"),
-        kernel_shape=list(site.tensor("weight").shape[2:]),
-        strides=list(op.stride),
-        pads=list(op.padding) * 2,
-        output_padding=list(op.output_padding),
-        dilations=list(op.dilation),
-        group=op.groups,
-    )
+    weight = site.constant(site.array("weight").astype(np.float32), "weight")
+    result = emit_transposed(op.float_op, site, x, weight)
     result = site.cast(result, carrier(site.result))
     return squeezed(site, _biased(site, result, spatial), spatial)
 
