@@ -58,6 +58,7 @@ class Graph:
         self.state = State(self.touch)
         self.header = Header()
         self._by_name: dict[str, Node] = {}
+        self._suffixes: dict[str, int] = {}  # of a name, the first that may be free: those below are taken
         # A ring of links in which None stands between the last node and the first.
         self._after: dict[Node | None, Node | None] = {None: None}
         self._before: dict[Node | None, Node | None] = {None: None}
@@ -188,11 +189,13 @@ class Graph:
         """``wish`` as an identifier that no node has yet."""
         base = re.sub(r"\W", "_", wish)
         base = base if base and not base[0].isdigit() else f"_{base}"
-        name, i = base, 0
-        while name in self._by_name:
-            i += 1
-            name = f"{base}_{i}"
-        return name
+        if base not in self._by_name:
+            return base
+        suffix = self._suffixes.get(base, 1)
+        while f"{base}_{suffix}" in self._by_name:
+            suffix += 1
+        self._suffixes[base] = suffix
+        return f"{base}_{suffix}"
 
     def erase(self, node: Node) -> None:
         """Remove a node that nothing uses.
@@ -301,4 +304,7 @@ class Graph:
         before, after = self._before.pop(node), self._after.pop(node)
         self._after[before], self._before[after] = after, before
         del self._by_name[node.name]
+        base, _, suffix = node.name.rpartition("_")
+        if base in self._suffixes and suffix.isdecimal():
+            self._suffixes[base] = min(self._suffixes[base], int(suffix))
         self.touch()

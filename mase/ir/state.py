@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -66,6 +67,30 @@ class WeightFile:
                 help="restore the file that was written with the graph, or re-create both",
             )
 
+    def parts(self, key: str) -> dict[str, Tensor]:
+        """What the file holds of ``key``: under ``""`` the tensor or its codes, by name what codes need.
+
+        Raises:
+            MaseError: if the file is missing or damaged, or has no such tensor.
+        """
+        tensors, names = self._open
+        if "" not in names.get(key, {}):
+            raise MaseError.of(f"weights file {self.path} has no tensor {key!r}")
+        return {part: tensors.get_tensor(name) for part, name in names[key].items()}
+
+    @cached_property
+    def _open(self) -> tuple[Any, dict[str, dict[str, str]]]:
+        """The file, checked and opened once, and the names of its tensors by key and part."""
+        self.check()
+        from safetensors import safe_open
+
+        tensors = cast(Any, safe_open)(self.path, framework="pt")
+        names: dict[str, dict[str, str]] = {}
+        for name in cast("list[str]", tensors.keys()):
+            key, _, part = name.partition("#")
+            names.setdefault(key, {})[part] = name
+        return tensors, names
+
 
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
@@ -89,7 +114,6 @@ class State:
         self._aliases: dict[str, str] = {}
         self._tensors: dict[str, Tensor] = {}
         self._file: WeightFile | None = None
-        self._checked = False
         self._changed = changed
         self._clean = True
 
@@ -164,11 +188,11 @@ class State:
 
     def attach(self, file: WeightFile) -> None:
         """Take tensors that are not in memory from ``file`` from now on."""
-        self._file, self._checked, self._clean = file, False, not self._tensors
+        self._file, self._clean = file, not self._tensors
 
     def rebase(self, file: WeightFile) -> None:
         """Know that ``file`` now holds every tensor as it is in memory."""
-        self._file, self._checked, self._clean = file, True, True
+        self._file, self._clean = file, True
 
     def available(self, key: str) -> bool:
         """Whether the tensor of ``key`` is in memory or can be read."""
@@ -216,8 +240,7 @@ class State:
         """The same state, independently changeable; tensors are shared, not cloned."""
         new = State(changed)
         new._entries, new._aliases = dict(self._entries), dict(self._aliases)
-        new._tensors, new._file, new._checked = dict(self._tensors), self._file, self._checked
-        new._clean = self._clean
+        new._tensors, new._file, new._clean = dict(self._tensors), self._file, self._clean
         return new
 
     def _read(self, key: str, entry: Entry) -> Tensor:
@@ -226,16 +249,7 @@ class State:
                 f"the weights are not loaded, so {key!r} has no value",
                 help="load the graph from its file (mase.load), not from its text alone",
             )
-        if not self._checked:
-            self._file.check()
-            self._checked = True
-        from safetensors import safe_open
-
-        with cast(Any, safe_open)(self._file.path, framework="pt") as tensors:
-            names = [n for n in cast("list[str]", tensors.keys()) if n.partition("#")[0] == key]
-            parts = {n.partition("#")[2]: cast("Tensor", tensors.get_tensor(n)) for n in names}
-        if "" not in parts:
-            raise MaseError.of(f"weights file {self._file.path} has no tensor {key!r}")
+        parts = self._file.parts(key)
         value = parts[""] if entry.stored is None else storage().unpack(parts, entry.stored, entry.type)
         if tuple(value.shape) != entry.type.shape:
             raise MaseError.of(

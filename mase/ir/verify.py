@@ -61,8 +61,9 @@ def _graph_rules(graph: Graph) -> Iterator[Diagnostic]:
             yield Diagnostic(f"output {output.name!r} is not in the graph")
     if set(graph.structure.holes) != set(range(len(graph.outputs))):
         yield Diagnostic(f"structure {graph.structure} does not hold the {len(graph.outputs)} outputs")
+    entries = graph.state.entries()
     for alias, target in graph.state.aliases.items():
-        if target not in graph.state.entries():
+        if target not in entries:
             yield Diagnostic(f"weight {alias!r} shares {target!r}, which does not exist")
 
 

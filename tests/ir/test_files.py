@@ -10,6 +10,7 @@ import torch
 from mase.ir import Graph, MaseError, parse_type
 from mase.ir.files import read_document, save, write_atomically
 from mase.ir.ops import core, nn
+from mase.ir.state import file_sha256
 
 
 def linear() -> Graph:
@@ -68,6 +69,14 @@ def test_a_changed_weights_file_is_refused(tmp_path: Path) -> None:
     file.write_bytes(bytes(data))
     with pytest.raises(MaseError, match="does not match the sha256"):
         read(tmp_path / "graph.toml").state["l.bias"]
+
+
+def test_weights_are_checked_and_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(linear(), tmp_path / "graph.toml")
+    hashed: list[Path] = []
+    monkeypatch.setattr("mase.ir.state.file_sha256", lambda path: hashed.append(path) or file_sha256(path))
+    read(tmp_path / "graph.toml").state.load()
+    assert hashed == [tmp_path / "graph.safetensors"]
 
 
 def test_a_missing_graph_file_lists_its_neighbours(tmp_path: Path) -> None:

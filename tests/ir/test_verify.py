@@ -131,6 +131,14 @@ def test_verbs() -> None:
     assert g["r"].users == ()
 
 
+def test_names_are_the_first_that_are_free() -> None:
+    g = small()
+    added = [g.add(nn.Relu(), g["l"], name="r") for _ in range(3)]
+    assert [n.name for n in added] == ["r_1", "r_2", "r_3"]
+    g.erase(g["r_2"])
+    assert [g.add(nn.Relu(), g["l"], name="r").name for _ in range(2)] == ["r_2", "r_4"]
+
+
 def test_networkx_serves_order_and_dominance() -> None:
     import networkx
 
