@@ -56,9 +56,9 @@ class ModuleTree:
             register(self._container(path, key), name, made[owner], entry)
 
     def _container(self, path: str, what: str) -> nn.Module:
-        module: nn.Module = self.root
+        module: Any = self.root
         for part in path.split(".") if path else ():
-            if part not in dict(module.named_children()):
+            if module._modules.get(part) is None:
                 if module is self.root and hasattr(fx.GraphModule, part):
                     raise MaseError.of(f"{what!r}: torch.fx keeps the name {part!r} for itself")
                 module.add_module(part, nn.Module())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, MutableSequence, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -26,6 +27,13 @@ _BINARY: dict[type[ast.operator], str] = {
     ast.FloorDiv: "Div",
     ast.Mod: "Mod",
 }
+
+
+class Mark(NamedTuple):
+    """How much a `Builder` held at some time."""
+
+    nodes: int
+    cached: int
 
 
 class Builder:
@@ -54,6 +62,7 @@ class Builder:
         """What quantizers know of the values that they made: the numbers that there may be."""
         self._symbols = dict(symbols)
         self._names: set[str] = set()
+        self._suffixes: dict[str, int] = {}  # of a wish, the first that is free
 
     @property
     def opset(self) -> int:
@@ -69,22 +78,29 @@ class Builder:
 
     def fresh(self, wish: str) -> str:
         """``wish``, or that with a number if something is called so."""
-        name, i = wish, 0
+        name, suffix = wish, self._suffixes.get(wish, 1)
         while name in self._names:
-            i += 1
-            name = f"{wish}_{i}"
+            name = f"{wish}_{suffix}"
+            suffix += 1
         self._names.add(name)
+        self._suffixes[wish] = suffix
         return name
 
-    def rename(self, old: str, new: str, since: int) -> None:
-        """Call a value that was made by the nodes from position ``since`` on otherwise."""
-        for node in self.nodes[since:]:
-            for names in (node.input, node.output):
-                for i, name in enumerate(names):
-                    if name == old:
-                        names[i] = new
-        for key, name in self.cache.items():
-            if name == old:
+    def mark(self) -> Mark:
+        """How much there is now."""
+        return Mark(len(self.nodes), len(self.cache))
+
+    def made(self, value: str, since: Mark) -> bool:
+        """Whether a value is the result of a node that came since."""
+        return any(value in node.output for node in self.nodes[since.nodes :])
+
+    def rename(self, old: str, new: str, since: Mark) -> None:
+        """Call a value that was made since otherwise."""
+        for node in self.nodes[since.nodes :]:
+            _replace(node.input, old, new)
+            _replace(node.output, old, new)
+        for key in list(islice(reversed(self.cache), len(self.cache) - since.cached)):
+            if self.cache[key] == old:
                 self.cache[key] = new
         for known in (self.makers, self.grids):
             if old in known:
@@ -205,6 +221,12 @@ class Builder:
         if key not in self.cache:
             self.cache[key] = self.add(op, inputs, name=f"/shapes/{op}", output=wish, **attributes)
         return self.cache[key]
+
+
+def _replace(names: MutableSequence[str], old: str, new: str) -> None:
+    for i, name in enumerate(names):
+        if name == old:
+            names[i] = new
 
 
 def _tensor(array: NDArray[Any], name: str, element: int | None) -> TensorProto:

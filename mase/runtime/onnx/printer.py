@@ -78,10 +78,10 @@ class _Printer:
         signs: tuple[Sign, ...] = tuple(self.plan.sign(source) for source in node.inputs)
         inputs = tuple(self.values[n] for n in node.inputs)
         site = Site(node, node.op, self.builder, inputs, quantizers=self.quantizers, signs=signs)
-        start = len(self.builder.nodes)
+        start = self.builder.mark()
         rule = to_onnx_exact.find(node.op) if self.graph.level == "integer" else None
         value = to_onnx(node.op, site) if rule is None else rule(node.op, site)
-        if isinstance(value, str) and self._made(value, start) and not self.plan.altered(node):
+        if isinstance(value, str) and self.builder.made(value, start) and not self.plan.altered(node):
             self.builder.rename(value, node.name, start)
             value = node.name
         if (use := self.plan.early.get(node)) is not None and self.quantizers is not None:
@@ -89,10 +89,6 @@ class _Printer:
             at = Site(use.node, use.node.op, self.builder, (), quantizers=self.quantizers)
             value = self.quantizers.activation(at, use.role, value, use.format, sign)
         self.values[node] = value
-
-    def _made(self, value: str, start: int) -> bool:
-        """Whether a value is the result of what was printed since."""
-        return any(value in node.output for node in self.builder.nodes[start:])
 
     # -- the model --------------------------------------------------------------------------
 
