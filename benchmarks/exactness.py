@@ -29,6 +29,7 @@ from rich.text import Text
 
 from mase.runtime.verification import Check
 
+_WIDTH = 230  # characters that the whole table takes
 QUICK_MODEL, QUICK_BITS = "jet-tagging", (8, 2)
 SHORT = {
     "onnx reference": "reference",
@@ -121,7 +122,8 @@ def main() -> None:
         exact += verdict.exact
         print(f"{case}: {'exact' if verdict.exact else 'NOT EXACT'}", file=sys.stderr, flush=True)
         printer.add(verdict)
-    console = Console(record=True, width=230 if args.save else None)
+    whole = args.save or not sys.stdout.isatty()
+    console = Console(record=True, width=_WIDTH if whole else None)
     console.print(printer.table)
     for i, reason in enumerate(printer.reasons, 1):
         console.print(f"{i}: {reason}", highlight=False)
