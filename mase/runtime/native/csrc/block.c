@@ -62,13 +62,10 @@ INLINE void wide(const float *x, float *y, int64_t n, int exponent, const struct
 INLINE void quantize(const float *x, float *y, int64_t n, const struct block *b)
 {
     const int exponent = shared_exponent(largest_of(x, n), b);
-    switch (b->element.rounding + 3 * b->element.wide) {
-    case HALF_EVEN: narrow(x, y, n, exponent, b, HALF_EVEN); break;
-    case HALF_UP: narrow(x, y, n, exponent, b, HALF_UP); break;
-    case 3 + HALF_EVEN: wide(x, y, n, exponent, b, HALF_EVEN); break;
-    case 3 + HALF_UP: wide(x, y, n, exponent, b, HALF_UP); break;
-    default: wide(x, y, n, exponent, b, FLOOR); break;
-    }
+    if (b->element.wide)
+        BY_ROUNDING(b->element.rounding, wide, x, y, n, exponent, b);
+    else
+        BY_ROUNDING(b->element.rounding, narrow, x, y, n, exponent, b);
 }
 
 KERNEL(mase_block)

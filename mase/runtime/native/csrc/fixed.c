@@ -37,13 +37,8 @@ KERNEL(mase_fixed)
 {
     const struct fixed *f = p;
     const int64_t n = rows * columns;
-    /* The rounding is a constant in each branch, so that each loop is compiled without a test. */
-    switch (f->rounding + 3 * f->wide) {
-    case HALF_EVEN: narrow(x, y, n, threads, f, HALF_EVEN); break;
-    case HALF_UP: narrow(x, y, n, threads, f, HALF_UP); break;
-    case FLOOR: narrow(x, y, n, threads, f, FLOOR); break;
-    case 3 + HALF_EVEN: wide(x, y, n, threads, f, HALF_EVEN); break;
-    case 3 + HALF_UP: wide(x, y, n, threads, f, HALF_UP); break;
-    case 3 + FLOOR: wide(x, y, n, threads, f, FLOOR); break;
-    }
+    if (f->wide)
+        BY_ROUNDING(f->rounding, wide, x, y, n, threads, f);
+    else
+        BY_ROUNDING(f->rounding, narrow, x, y, n, threads, f);
 }

@@ -67,11 +67,7 @@ INLINE void with_rounding(
 
 INLINE void quantize(const float *x, float *y, int64_t n, float scale, float zero, const struct integer *p)
 {
-    switch (p->rounding) {
-    case HALF_EVEN: with_rounding(x, y, n, scale, zero, p, HALF_EVEN); break;
-    case HALF_UP: with_rounding(x, y, n, scale, zero, p, HALF_UP); break;
-    default: with_rounding(x, y, n, scale, zero, p, FLOOR); break;
-    }
+    BY_ROUNDING(p->rounding, with_rounding, x, y, n, scale, zero, p);
 }
 
 /* The range of a run that all threads share. */

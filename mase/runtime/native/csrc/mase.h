@@ -28,6 +28,16 @@
 
 enum rounding { HALF_EVEN, HALF_UP, FLOOR };
 
+/* Call a loop whose last argument is the rounding: as it is a constant in each branch, no loop tests it. */
+#define BY_ROUNDING(rounding, loop, ...) \
+    do { \
+        switch (rounding) { \
+        case HALF_EVEN: loop(__VA_ARGS__, HALF_EVEN); break; \
+        case HALF_UP: loop(__VA_ARGS__, HALF_UP); break; \
+        default: loop(__VA_ARGS__, FLOOR); break; \
+        } \
+    } while (0)
+
 INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t pieces(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
