@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from torch import nn
 
@@ -27,10 +27,10 @@ from mase.ir.diagnostics import Diagnostic, MaseError, Severity, did_you_mean
 from mase.ir.graph import Graph
 from mase.ir.op import Level
 
-__all__ = ["Capture", "CaptureWarning", "Tracer", "capture", "trace"]
+__all__ = ["Capture", "CaptureOptions", "CaptureWarning", "Tracer", "capture", "trace"]
 
 Tracer = Literal["export", "fx"]
-_TRACERS: tuple[str, ...] = ("export", "fx")
+_TRACERS: tuple[str, ...] = get_args(Tracer)
 _MAX_PROMOTIONS = 16
 
 
@@ -53,32 +53,31 @@ class Capture:
     notes: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
 
+class CaptureOptions(TypedDict, total=False):
+    """The options of `capture` that `trace` takes too."""
+
+    dynamic: DynamicShapes | None
+    tracer: Tracer
+    opaque: Collection[str]
+    name: str | None
+
+
 def trace(
     model: nn.Module,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
-    *,
-    dynamic: DynamicShapes | None = None,
-    tracer: Tracer = "export",
-    opaque: Collection[str] = (),
-    name: str | None = None,
+    **options: Unpack[CaptureOptions],
 ) -> Graph:
     """Capture a model as a graph; its weights are shared with the model, not copied.
 
     Args:
-        model: the model, on any device (``meta`` too: then the weights have types and no values).
-        args: example positional arguments. What is no tensor becomes part of the graph.
-        kwargs: example keyword arguments.
-        dynamic: names of symbolic sizes, ``{"input_ids": {0: "N", 1: "L"}}``. None names the batch,
-            dimension 0 of every input as long as the first one, ``N``. Example sizes must be at least 2.
-        tracer: ``"export"`` (``torch.export``: control flow on shapes, ``**kwargs``, Hugging Face models)
-            or ``"fx"`` (``torch.fx.Tracer``: follows the model's own fx rules, such as ``fx.wrap``).
-        opaque: paths of modules to keep whole, each as one ``torch.module`` node.
-        name: the graph's name; the class name of the model when absent.
+        model: see `capture`.
+        args: see `capture`.
+        kwargs: see `capture`.
+        options: those of `capture`, less ``mode``.
 
     Raises:
-        MaseError: if the arguments do not fit, or the model cannot be traced even with the module that
-            hinders it kept whole; it names the module and the line.
+        MaseError: see `capture`.
 
     Warns:
         CaptureWarning: for each of the `Capture.notes`.
@@ -92,7 +91,7 @@ def trace(
         %_0: f32[N,2] = nn.linear(%input)
         %_1: f32[N,2] = nn.relu(%_0)
     """
-    result = capture(model, args, kwargs, dynamic=dynamic, tracer=tracer, opaque=opaque, name=name)
+    result = capture(model, args, kwargs, **options)
     for note in result.notes:
         warnings.warn(str(note), CaptureWarning, stacklevel=2)
     return result.graph
@@ -109,21 +108,24 @@ def capture(
     name: str | None = None,
     mode: Mode | None = None,
 ) -> Capture:
-    """Capture a model as a graph; the arguments are those of `trace`.
+    """Capture a model as a graph, and tell how.
 
     Args:
-        model: see `trace`.
-        args: see `trace`.
-        kwargs: see `trace`.
-        dynamic: see `trace`.
-        tracer: see `trace`.
-        opaque: see `trace`.
-        name: see `trace`.
+        model: the model, on any device (``meta`` too: then the weights have types and no values).
+        args: example positional arguments. What is no tensor becomes part of the graph.
+        kwargs: example keyword arguments.
+        dynamic: names of symbolic sizes, ``{"input_ids": {0: "N", 1: "L"}}``. None names the batch,
+            dimension 0 of every input as long as the first one, ``N``. Example sizes must be at least 2.
+        tracer: ``"export"`` (``torch.export``: control flow on shapes, ``**kwargs``, Hugging Face models)
+            or ``"fx"`` (``torch.fx.Tracer``: follows the model's own fx rules, such as ``fx.wrap``).
+        opaque: paths of modules to keep whole, each as one ``torch.module`` node.
+        name: the graph's name; the class name of the model when absent.
         mode: the side of ``if self.training:`` to follow; ops such as dropout obey the mode of the
             lowered module either way. None tries ``"train"`` and, where that fails, ``"eval"``.
 
     Raises:
-        MaseError: see `trace`.
+        MaseError: if the arguments do not fit, or the model cannot be traced even with the module that
+            hinders it kept whole; it names the module and the line.
     """
     if tracer not in _TRACERS:
         raise MaseError.of(f"unknown tracer {tracer!r}", help=did_you_mean(tracer, _TRACERS))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from mase.ir.diagnostics import MaseError
 from mase.ir.graph import Graph
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.fx import GraphModule
 
-    from mase.frontends.capture import Capture, Tracer
-    from mase.frontends.dynamic import DynamicShapes
+    from mase.frontends.capture import Capture, CaptureOptions
 
 __all__ = ["checked_trace", "first_difference"]
 
@@ -23,11 +22,7 @@ def checked_trace(
     model: nn.Module,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
-    *,
-    dynamic: DynamicShapes | None = None,
-    tracer: Tracer = "export",
-    opaque: Collection[str] = (),
-    name: str | None = None,
+    **options: Unpack[CaptureOptions],
 ) -> Graph:
     """Capture a model and compare the lowered graph with it on the example inputs, in eval mode.
 
@@ -38,10 +33,7 @@ def checked_trace(
         model: the model; it stays as it is.
         args: example positional arguments.
         kwargs: example keyword arguments.
-        dynamic: names of the dimensions that may vary.
-        tracer: ``export`` or ``fx``.
-        opaque: paths of modules to keep whole.
-        name: the graph's name.
+        options: those of `mase.frontends.trace`.
 
     Raises:
         MaseError: if the model cannot be captured, or the graph computes something else; it names
@@ -50,9 +42,7 @@ def checked_trace(
     from mase.frontends.capture import CaptureWarning, capture
 
     def attempt(mode: Any) -> tuple[Capture, str | None]:
-        made = capture(
-            model, args, kwargs, dynamic=dynamic, tracer=tracer, opaque=opaque, name=name, mode=mode
-        )
+        made = capture(model, args, kwargs, mode=mode, **options)
         return made, first_difference(made.graph, model, args, kwargs or {})
 
     made, difference = attempt(None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from mase.ir.diagnostics import MaseError
 from mase.ir.graph import Graph, Node
@@ -15,7 +15,7 @@ from mase.ir.types import Type
 if TYPE_CHECKING:
     from mase.passes.context import Context
 
-__all__ = ["Rewriter", "apply_rewrites", "rewrite", "rewrites_of"]
+__all__ = ["NodeOptions", "Rewriter", "apply_rewrites", "rewrite", "rewrites_of"]
 
 _MARK = "__mase_rewrites__"
 _MAX_SWEEPS = 100
@@ -53,6 +53,14 @@ def rewrites_of(cls: type[Any]) -> list[tuple[str, tuple[type[Op], ...]]]:
     names = dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base))
     found = ((name, getattr(inspect.getattr_static(cls, name), _MARK, None)) for name in names)
     return [(name, ops) for name, ops in found if ops is not None]
+
+
+class NodeOptions(TypedDict, total=False):
+    """What an inserted node may be given beside its operands."""
+
+    params: Mapping[str, str] | None
+    type: Type | None
+    name: str | None
 
 
 @dataclass(frozen=True)
@@ -102,44 +110,22 @@ class Rewriter:
         node.type = made
         return node
 
-    def insert_before(
-        self,
-        node: Node,
-        op: Op,
-        *inputs: Node,
-        params: Mapping[str, str] | None = None,
-        type: Type | None = None,
-        name: str | None = None,
-    ) -> Node:
+    def insert_before(self, node: Node, op: Op, *inputs: Node, **options: Unpack[NodeOptions]) -> Node:
         """Add a node before ``node``, of the same scope and place.
 
         Args:
             node: the node in front of which to insert.
             op: the new operation.
             inputs: its operands.
-            params: its state keys by role.
-            type: its type; inferred if absent.
-            name: a wish for its name.
+            options: its ``params``, ``type`` and ``name``, as for `Graph.add`.
         """
         with self.graph.inserting_before(node):
-            return self.graph.add(
-                op, *inputs, params=params, type=type, name=name, scope=node.scope, loc=node.loc
-            )
+            return self.graph.add(op, *inputs, scope=node.scope, loc=node.loc, **options)
 
-    def insert_after(
-        self,
-        node: Node,
-        op: Op,
-        *inputs: Node,
-        params: Mapping[str, str] | None = None,
-        type: Type | None = None,
-        name: str | None = None,
-    ) -> Node:
+    def insert_after(self, node: Node, op: Op, *inputs: Node, **options: Unpack[NodeOptions]) -> Node:
         """Add a node after ``node``, of the same scope and place; see `insert_before`."""
         with self.graph.inserting_after(node):
-            return self.graph.add(
-                op, *inputs, params=params, type=type, name=name, scope=node.scope, loc=node.loc
-            )
+            return self.graph.add(op, *inputs, scope=node.scope, loc=node.loc, **options)
 
     def forward(self, node: Node, value: Node) -> None:
         """Let the users of ``node`` take ``value``, and erase ``node``."""
