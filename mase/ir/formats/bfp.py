@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mase.ir.format import Format, register_format
+from mase.ir.formats.biased import Biased
 from mase.ir.formats.block import Block
 from mase.ir.formats.minifloat import Float
 from mase.ir.formats.words import block_of, read_keys, read_words, write_words
@@ -16,7 +17,7 @@ __all__ = ["BlockFP"]
 
 @register_format
 @dataclass(frozen=True)
-class BlockFP(Block):
+class BlockFP(Biased, Block):
     """``bfp<W,E,B>``: blocks of ``B`` share an ``E``-bit exponent ``e`` (Microsoft floating point, MSFP).
 
     Elements are a sign and ``W-1`` bits of magnitude ``m``, of value ``±m * 2**(e-W+2)``, with
@@ -43,10 +44,7 @@ class BlockFP(Block):
     def __post_init__(self) -> None:
         if not 2 <= self.width <= 25 or not 1 <= self.exponent <= 8:
             raise ValueError("expected a width of 2 to 25 and an exponent of 1 to 8 bits")
-        if self.bias == 2 ** (self.exponent - 1) - 1:
-            object.__setattr__(self, "bias", None)  # said in full, it is the same format
-        if not -127 <= self.scale_offset <= 127:
-            raise ValueError(f"expected a bias of -127 to 127, found {self.bias}")
+        self.check_bias(-127, 127)
         self.check_block()
 
     def __str__(self) -> str:
@@ -82,4 +80,4 @@ class BlockFP(Block):
 
     @property
     def scale_offset(self) -> int:
-        return 2 ** (self.exponent - 1) - 1 if self.bias is None else self.bias
+        return self.exponent_bias

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mase.ir.format import Format, register_format
-from mase.ir.formats.block import Block
 from mase.ir.formats.log import Log
+from mase.ir.formats.shared_bias import SharedBias
 from mase.ir.formats.words import block_of, read_keys, read_words, write_words
 
 __all__ = ["BlockLog"]
@@ -16,7 +16,7 @@ __all__ = ["BlockLog"]
 
 @register_format
 @dataclass(frozen=True)
-class BlockLog(Block):
+class BlockLog(SharedBias):
     """``blog<W,BIAS,B>``: powers of two whose blocks of ``B`` share their exponent bias.
 
     Elements are ``log<W>`` with the block's own bias, an unsigned number of ``BIAS`` bits:
@@ -37,14 +37,7 @@ class BlockLog(Block):
     keyed_parameters: ClassVar[tuple[str, ...]] = (
         *("width", "exponent_bias_width", "block_size", "skip_first_dim", "rounding"),
     )
-    scale_sign: ClassVar[int] = -1
     covers: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.bias_width <= 8:
-            raise ValueError(f"expected a shared bias of 1 to 8 bits, found {self.bias_width}")
-        self.check_block()
-        _ = self.element  # which checks the rest
 
     def __str__(self) -> str:
         return write_words("blog", self.width, self.bias_width, self.block, rounding=self.rounding)
@@ -65,11 +58,3 @@ class BlockLog(Block):
     @property
     def element(self) -> Log:
         return Log(self.width, rounding=self.rounding)
-
-    @property
-    def scale_bits(self) -> int:
-        return self.bias_width
-
-    @property
-    def scale_offset(self) -> int:
-        return self.element.exponent_bias

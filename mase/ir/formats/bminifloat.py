@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mase.ir.format import Format, register_format
-from mase.ir.formats.block import Block
 from mase.ir.formats.minifloat import Float
+from mase.ir.formats.shared_bias import SharedBias
 from mase.ir.formats.words import block_of, read_keys, read_words, write_words
 
 __all__ = ["BlockMinifloat"]
@@ -16,7 +16,7 @@ __all__ = ["BlockMinifloat"]
 
 @register_format
 @dataclass(frozen=True)
-class BlockMinifloat(Block):
+class BlockMinifloat(SharedBias):
     """``bminifloat<W,E,BIAS,B>``: floats whose blocks of ``B`` share their exponent bias.
 
     Elements are ``float<E,W-E-1>`` with the block's own bias, an unsigned number of ``BIAS`` bits:
@@ -39,13 +39,6 @@ class BlockMinifloat(Block):
     keyed_parameters: ClassVar[tuple[str, ...]] = (
         *("width", "exponent_width", "exponent_bias_width", "block_size", "skip_first_dim", "rounding"),
     )
-    scale_sign: ClassVar[int] = -1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.bias_width <= 8:
-            raise ValueError(f"expected a shared bias of 1 to 8 bits, found {self.bias_width}")
-        self.check_block()
-        _ = self.element  # which checks the rest
 
     def __str__(self) -> str:
         numbers = self.width, self.exponent, self.bias_width, self.block
@@ -67,11 +60,3 @@ class BlockMinifloat(Block):
     @property
     def element(self) -> Float:
         return Float(self.exponent, self.width - self.exponent - 1, rounding=self.rounding)
-
-    @property
-    def scale_bits(self) -> int:
-        return self.bias_width
-
-    @property
-    def scale_offset(self) -> int:
-        return self.element.exponent_bias

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mase.ir.format import Format, register_format
+from mase.ir.formats.biased import Biased
 from mase.ir.formats.minifloat import Minifloat
 from mase.ir.formats.words import read_keys, read_words, write_words
 
@@ -16,7 +17,7 @@ __all__ = ["Denorm"]
 
 @register_format
 @dataclass(frozen=True)
-class Denorm(Minifloat):
+class Denorm(Biased, Minifloat):
     """``denorm<W,E>``: numbers ``±2**e * m / 2**M`` with ``M = W-E-1`` bits in ``m`` and no implicit one.
 
     ``e`` lies in ``[-bias, 2**E-1-bias]``, ``bias = 2**(E-1) - 1`` unless given. Of the several codes
@@ -42,10 +43,7 @@ class Denorm(Minifloat):
     def __post_init__(self) -> None:
         if not 1 <= self.exponent <= 8 or not 1 <= self.mantissa <= 24:
             raise ValueError("expected 1 to 8 exponent bits and, beside them and the sign, 1 to 24 bits")
-        if self.bias == 2 ** (self.exponent - 1) - 1:
-            object.__setattr__(self, "bias", None)  # said in full, it is the same format
-        if not -512 <= self.exponent_bias <= 512:
-            raise ValueError(f"expected a bias of -512 to 512, found {self.bias}")
+        self.check_bias(-512, 512)
 
     def __str__(self) -> str:
         return write_words(
@@ -71,11 +69,6 @@ class Denorm(Minifloat):
     def mantissa(self) -> int:
         """``M``, the bits of ``m``."""
         return self.width - self.exponent - 1
-
-    @property
-    def exponent_bias(self) -> int:
-        """What is subtracted from the exponent field."""
-        return 2 ** (self.exponent - 1) - 1 if self.bias is None else self.bias
 
     @property
     def fraction_bits(self) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from mase.ir.format import Format, Rounding, register_format
+from mase.ir.formats.biased import Biased
 from mase.ir.formats.words import floor_log2, read_keys, read_words, write_words
 
 __all__ = ["Float", "Minifloat"]
@@ -60,7 +61,7 @@ class Minifloat(Format):
 
 @register_format
 @dataclass(frozen=True)
-class Float(Minifloat):
+class Float(Biased, Minifloat):
     """``float<E,M>``: sign, ``E`` exponent bits, ``M`` fraction bits and an implicit leading one.
 
     As in IEEE 754, with subnormals and ``bias = 2**(E-1) - 1`` unless given, but no code is spent on
@@ -89,10 +90,7 @@ class Float(Minifloat):
     def __post_init__(self) -> None:
         if not 1 <= self.exponent <= 8 or not 0 <= self.fraction <= 23:
             raise ValueError("expected 1 to 8 exponent bits and 0 to 23 fraction bits")
-        if self.bias == 2 ** (self.exponent - 1) - 1:
-            object.__setattr__(self, "bias", None)  # said in full, it is the same format
-        if not -512 <= self.exponent_bias <= 512:
-            raise ValueError(f"expected a bias of -512 to 512, found {self.bias}")
+        self.check_bias(-512, 512)
 
     def __str__(self) -> str:
         return write_words(
@@ -113,11 +111,6 @@ class Float(Minifloat):
     @property
     def bits(self) -> int:
         return 1 + self.exponent + self.fraction
-
-    @property
-    def exponent_bias(self) -> int:
-        """What is subtracted from the exponent field."""
-        return 2 ** (self.exponent - 1) - 1 if self.bias is None else self.bias
 
     @property
     def fraction_bits(self) -> int:
