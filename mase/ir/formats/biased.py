@@ -23,7 +23,7 @@ class Biased(Format):
         return 2 ** (self.exponent - 1) - 1 if self.bias is None else self.bias
 
     def check_bias(self, low: int, high: int) -> None:
-        """Refuse a bias outside of ``[low, high]``; store the usual one as None, so that equal formats compare equal.
+        """Refuse a bias outside of ``[low, high]``; one that is usual becomes None, as if it were not given.
 
         Raises:
             ValueError: if it is outside.
