@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mase.ir.annotations import Meta
-from mase.ir.diagnostics import Location, MaseError
+from mase.ir.diagnostics import Diagnostic, Location, MaseError
 from mase.ir.op import Op
 from mase.ir.types import TensorType, Type
 
@@ -106,6 +106,10 @@ class Node:
         """
         roles = {role: self.graph.state.entry(key).type for role, key in self._params.items()}
         return self._op.infer(*(n.type for n in self._inputs), **roles)
+
+    def fault(self, message: str, help: str | None = None) -> Diagnostic:
+        """An error about this node, which names it and the user's line."""
+        return Diagnostic(f"{self.op.name}: {message}", node=self.name, source=self.loc, help=help)
 
     def replace_input(self, old: Node, new: Node) -> None:
         """Take ``new`` wherever ``old`` is an operand."""

@@ -53,7 +53,7 @@ def ranges_of(graph: Graph) -> Ranges:
         try:
             proven = _interval(node, found)
         except OpError as error:
-            found.faults.append(_fault(node, str(error), "choose narrower formats"))
+            found.faults.append(node.fault(str(error), "choose narrower formats"))
             proven = declared
         if declared is None:
             continue
@@ -104,12 +104,7 @@ def _declared(type: Type) -> Interval | None:
 
 def _too_narrow(node: Node, proven: Interval) -> Diagnostic:
     declared = node.type.format if isinstance(node.type, TensorType) else node.type
-    return _fault(
-        node,
+    return node.fault(
         f"results in {proven} need {proven.width} bits, but its type is {declared}",
         "legalize the quantized graph again, or give the node that width",
     )
-
-
-def _fault(node: Node, message: str, help: str) -> Diagnostic:
-    return Diagnostic(f"{node.op.name}: {message}", node=node.name, source=node.loc, help=help)

@@ -122,10 +122,6 @@ class Template:
 
         return walk(self.value)
 
-    def renumber(self, index: Callable[[int], int]) -> Template:
-        """The template with hole ``i`` become hole ``index(i)``."""
-        return Template.of(self.fill(lambda i: Hole(index(i)), Named))
-
 
 def _print(value: Any) -> str:
     match value:

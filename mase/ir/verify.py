@@ -54,7 +54,7 @@ def _graph_rules(graph: Graph) -> Iterator[Diagnostic]:
         for operand in node.inputs:
             if operand not in seen:
                 where = "after its user" if operand.name in graph else "not in the graph"
-                yield _fault(node, f"operand {operand.name!r} is {where}", "insert it before the node")
+                yield node.fault(f"operand {operand.name!r} is {where}", "insert it before the node")
         seen.add(node)
     for output in graph.outputs:
         if output not in seen:
@@ -67,23 +67,17 @@ def _graph_rules(graph: Graph) -> Iterator[Diagnostic]:
             yield Diagnostic(f"weight {alias!r} shares {target!r}, which does not exist")
 
 
-def _fault(node: Node, message: str, help: str | None = None) -> Diagnostic:
-    return Diagnostic(f"{node.op.name}: {message}", node=node.name, source=node.loc, help=help)
-
-
 def _node_rules(node: Node) -> Iterator[Diagnostic]:
     schema_faults = [*_arity(node), *_roles(node)]
     yield from schema_faults
     if node.op.level not in levels_up_to(node.graph.level):
-        yield _fault(
-            node,
+        yield node.fault(
             f"a {node.op.level} op in a graph of level {node.graph.level}",
             f"set the graph's level to {node.op.level!r} in the pass that made it",
         )
     for role, format in role_formats(node.op).items():
         if format is not None and not format.calibrated:
-            yield _fault(
-                node,
+            yield node.fault(
                 f"{role} = {format} has no fraction yet",
                 f"give one, as in fixed<{format.bits},4>, or let quantize calibrate it",
             )
@@ -101,7 +95,7 @@ def _arity(node: Node) -> Iterator[Diagnostic]:
     if not low <= count <= high:
         wanted = f"{low}" if low == high else f"{low} to {high}"
         names = ", ".join(schema.operands)
-        yield _fault(node, f"expected {wanted} operands ({names}), found {count}")
+        yield node.fault(f"expected {wanted} operands ({names}), found {count}")
 
 
 def _roles(node: Node) -> Iterator[Diagnostic]:
@@ -110,12 +104,12 @@ def _roles(node: Node) -> Iterator[Diagnostic]:
         return
     for role, required in schema.roles.items():
         if required and role not in node.params:
-            yield _fault(node, f"the role {role!r} has no weight")
+            yield node.fault(f"the role {role!r} has no weight")
     for role, key in node.params.items():
         if role not in schema.roles and not schema.any_role:
-            yield _fault(node, f"no role {role!r}; it has {', '.join(schema.roles) or 'none'}")
+            yield node.fault(f"no role {role!r}; it has {', '.join(schema.roles) or 'none'}")
         if key not in node.graph.state:
-            yield _fault(node, f"{role} = {key!r} is not in the state")
+            yield node.fault(f"{role} = {key!r} is not in the state")
 
 
 def _types(node: Node) -> Iterator[Diagnostic]:
@@ -123,11 +117,10 @@ def _types(node: Node) -> Iterator[Diagnostic]:
         inferred = node.infer()
     except OpError as error:
         operands = ", ".join(f"{n.name}: {n.type}" for n in node.inputs)
-        yield _fault(node, str(error), f"its operands are {operands}" if operands else None)
+        yield node.fault(str(error), f"its operands are {operands}" if operands else None)
         return
     if not compatible(node.type, inferred):
-        yield _fault(
-            node,
+        yield node.fault(
             f"declared {node.type}, but its operands give {inferred}",
             "run annotate-types after the rewrite",
         )

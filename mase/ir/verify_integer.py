@@ -26,8 +26,7 @@ def integer_faults(graph: Graph) -> Iterator[Diagnostic]:
     """
     for node in graph.nodes:
         if (wrong := _float_fault(node)) is not None:
-            message, help = wrong
-            yield Diagnostic(f"{node.op.name}: {message}", node=node.name, source=node.loc, help=help)
+            yield node.fault(*wrong)
     yield from ranges_of(graph).faults
 
 

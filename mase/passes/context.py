@@ -73,6 +73,7 @@ class Context:
         self.artifacts: dict[Path, str] = {}
         """Files that passes wrote, with what each is."""
         self.analyses = Analyses(graph)
+        self._said: set[Diagnostic] = set()
         self._data = data
         self._console = console
         self._model: Module | None = None
@@ -200,7 +201,8 @@ class Context:
 
     def _diagnose(self, severity: Severity, message: str, node: Node | None, help: str | None) -> None:
         found = self._diagnostic(severity, message, node, help)
-        if found not in self.diagnostics:
+        if found not in self._said:
+            self._said.add(found)
             self.diagnostics.append(found)
 
     def _diagnostic(

@@ -9,13 +9,13 @@ Tables (``{key = value, ...}``) and arrays nest. A text prints back in one canon
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar, cast
 
 from mase.ir.diagnostics import UsageError
+from mase.ir.toml_values import toml_inline, toml_key
 
 __all__ = ["Call", "parse_pipeline", "parse_value", "print_pipeline", "print_value"]
 
@@ -30,7 +30,6 @@ _WORD = re.compile(r"[A-Za-z_*][\w.:/*-]*(?:<[^<>]*>)?")
 _BASIC = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _LITERAL = re.compile(r"'([^'\n]*)'")
 _WORDS: Mapping[str, object] = {"true": True, "false": False}
-_DELETE = "\x7f"
 
 
 @dataclass(frozen=True)
@@ -100,37 +99,20 @@ def print_value(value: object) -> str:
     """The canonical text of a value, which is TOML on one line.
 
     Raises:
-        ValueError: if the value is of no TOML type.
+        TypeError: if the value is of no TOML type.
 
     Example:
         >>> print_value({"a": [1, 2.0, True], "b": "x"})
         '{a = [1, 2.0, true], b = "x"}'
     """
     match value:
-        case bool():
-            return str(value).lower()
-        case int():
-            return str(value)
-        case float():
-            return repr(value) if math.isfinite(value) else str(value)
-        case str():
-            return _quote(value)
         case Mapping():
             items = cast(Mapping[str, object], value).items()
-            return "{" + ", ".join(f"{_print_key(k)} = {print_value(v)}" for k, v in items) + "}"
-        case Sequence():
+            return "{" + ", ".join(f"{toml_key(k)} = {print_value(v)}" for k, v in items) + "}"
+        case Sequence() if not isinstance(value, str):
             return f"[{', '.join(print_value(v) for v in cast(Sequence[object], value))}]"
         case _:
-            raise ValueError(f"{type(value).__name__} has no text")
-
-
-def _quote(text: str) -> str:
-    # JSON escapes all that TOML wants escaped but DEL, and TOML knows no surrogate pairs.
-    return json.dumps(text, ensure_ascii=False).replace(_DELETE, "\\u007f")
-
-
-def _print_key(key: str) -> str:
-    return key if _KEY.fullmatch(key) else _quote(key)
+            return toml_inline(value)
 
 
 class _Reader:

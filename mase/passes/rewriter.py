@@ -164,19 +164,12 @@ def apply_rewrites(rules: object, graph: Graph, ctx: Context) -> None:
     Raises:
         MaseError: if the rewrites undo each other or grow the graph without end.
     """
-    methods = [(getattr(rules, name), ops) for name, ops in rewrites_of(type(rules))]
     rewriter = Rewriter(graph, ctx)
     changed: Node | None = None
     for _ in range(_MAX_SWEEPS):
-        start, changed = graph.version, None
         ctx.forget_rejected()
-        for node in graph.nodes:
-            for method, ops in methods:
-                version = graph.version
-                if node.name in graph and graph[node.name] is node and isinstance(node.op, ops):
-                    method(node, rewriter)
-                changed = node if graph.version != version else changed
-        if graph.version == start:
+        changed = _sweep(rules, rewriter)
+        if changed is None:
             return
     raise MaseError.of(
         f"{type(rules).__name__} still changes the graph after {_MAX_SWEEPS} sweeps",
@@ -184,6 +177,20 @@ def apply_rewrites(rules: object, graph: Graph, ctx: Context) -> None:
         source=changed.loc if changed else None,
         help="let its rewrites leave nodes alone that need no change",
     )
+
+
+def _sweep(rules: object, rewriter: Rewriter) -> Node | None:
+    """Offer every node to every method once; the last node that one of them changed the graph for."""
+    graph, changed = rewriter.graph, None
+    methods = [(getattr(rules, name), ops) for name, ops in rewrites_of(type(rules))]
+    for node in graph.nodes:
+        version = graph.version
+        for method, ops in methods:
+            if node.name in graph and graph[node.name] is node and isinstance(node.op, ops):
+                method(node, rewriter)
+        if graph.version != version:
+            changed = node
+    return changed
 
 
 def _shape(type: Type) -> object:

@@ -119,8 +119,8 @@ def check_levels(steps: Sequence[Step], level: Level, *, has_data: bool) -> list
 
 def _wrong_level(step: Step, level: Level, cause: Step | None) -> Diagnostic:
     wanted = " or ".join(step.made.requires)
-    why = f"{cause.name!r} before it makes it {level}" if cause else f"the graph is {level}"
-    message = f"pass {step.name!r} takes a {wanted} graph, but {why}"
+    why = f"{cause.name!r} before it leaves a graph at level {level}" if cause else f"the graph is {level}"
+    message = f"pass {step.name!r} takes graphs at level {wanted}, but {why}"
     if cause is not None and set(cause.made.requires) & set(step.made.requires):
         return Diagnostic(message, help=f"run {step.name!r} before {cause.name!r}")
     makers = [name for name in pass_names() if _leads(name, level, step.made.requires)]

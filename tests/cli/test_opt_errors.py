@@ -105,7 +105,12 @@ def test_wrong_level_is_found_at_once(mase_opt: MaseOpt) -> None:
         "def quantized(graph, ctx): raise SystemError('it ran')\n"
     )
     result = mase_opt("graph.toml", "--load", "level.py", "-p", "cli-quantized,cli-float-only")
-    assert_told(result, 1, "'cli-quantized' before it makes it quantized", "run 'cli-float-only' before")
+    assert_told(
+        result,
+        1,
+        "'cli-quantized' before it leaves a graph at level quantized",
+        "run 'cli-float-only' before",
+    )
 
 
 def test_missing_data_is_found_at_once(mase_opt: MaseOpt) -> None:

@@ -204,13 +204,16 @@ def test_problem_of_a_table_is_no_usage_error() -> None:
 
 def test_levels_are_checked_before_anything_runs() -> None:
     count = len(SEEN)
-    with fails("'test-lower' before it makes it quantized", "run 'test-float-only' before 'test-lower'"):
+    with fails(
+        "'test-lower' before it leaves a graph at level quantized",
+        "run 'test-float-only' before 'test-lower'",
+    ):
         Pipeline("test-scale,test-lower,test-float-only").run(loads(RECIPE))
     assert len(SEEN) == count
 
 
 def test_level_of_the_input() -> None:
-    with fails("takes a float graph, but the graph is quantized"):
+    with fails("takes graphs at level float, but the graph is quantized"):
         Pipeline("test-float-only").run(Graph(level="quantized"))
 
 

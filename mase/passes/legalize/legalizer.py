@@ -99,7 +99,7 @@ class Legalizer:
 
     def fault(self, node: Node, message: str, help: str) -> MaseError:
         """An error that names a node of the quantized graph."""
-        return MaseError.of(f"{node.op.name}: {message}", node=node.name, source=node.loc, help=help)
+        return MaseError([node.fault(message, help)])
 
     def operand(
         self, node: Node, position: int, *, low: Fraction | None = None, high: Fraction | None = None

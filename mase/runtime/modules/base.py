@@ -114,11 +114,6 @@ class QuantizedModule(nn.Module, ABC):
         self._result = dtype
 
     @property
-    def result_type(self) -> torch.dtype | None:
-        """What `returns` said."""
-        return self._result
-
-    @property
     def precise(self) -> bool:
         """Whether the module computes as integers do now, in float64; see `mase.runtime.modules.scaled`."""
         return self.requant == "dyadic" and not self.training

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 from mase.ir.formats.code import Code
@@ -165,8 +164,3 @@ class MatMul(ExactOp):
     def bounds(self, *operands: Interval, **roles: Any) -> Interval:
         x, y = operands[0].shifted(self.zero_point), operands[1].shifted(self.other_zero_point)
         return carrier((x * y).times(self.terms), "the accumulator")
-
-
-def terms_of(weight: TensorType) -> int:
-    """How many products each output of a contraction sums, by its weight's type."""
-    return math.prod(d for d in weight.shape[1:] if isinstance(d, int))
