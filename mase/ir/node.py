@@ -84,6 +84,16 @@ class Node:
         self.graph.touch()
 
     @property
+    def named_inputs(self) -> list[tuple[str, Node]]:
+        """The data operands, each after the role that it has in the op's schema."""
+        schema = self._op.schema()
+        return [(schema.operand(i), n) for i, n in enumerate(self._inputs)]
+
+    def roles_of(self, value: Node) -> list[str]:
+        """The roles in which the op takes a value as data operands."""
+        return [role for role, n in self.named_inputs if n is value]
+
+    @property
     def params(self) -> Mapping[str, str]:
         """The state key of each parameter role."""
         return self._params

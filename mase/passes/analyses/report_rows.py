@@ -30,9 +30,8 @@ def _formats(node: Node) -> str | None:
 
 
 def _has(node: Node, role: str) -> bool:
-    schema = node.op.schema()
-    operands = {schema.operand(i) for i in range(len(node.inputs))}
-    return role in node.params or role in operands or role not in schema.roles
+    operands = {name for name, _ in node.named_inputs}
+    return role in node.params or role in operands or role not in node.op.schema().roles
 
 
 def _not_quantized(node: Node) -> str | None:

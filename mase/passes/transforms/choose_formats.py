@@ -121,8 +121,7 @@ class Chooser:
         own = self._graph[node.name]
         if role == "data_out":
             return [own]
-        schema = float_op(own.op).schema()
-        return [source for i, source in enumerate(own.inputs) if schema.operand(i) == role]
+        return [source for name, source in own.named_inputs if name == role]
 
     def range(self, node: Node, role: str) -> tuple[float, float] | None:
         """The least and the largest number, if statistics say them and nothing else is needed."""

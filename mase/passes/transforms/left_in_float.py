@@ -22,8 +22,7 @@ def obstacle(node: Node) -> str | None:
         return f"{op.name} has no quantized form"
     if isinstance(op, nn.Embedding) and not _has_weights(node):
         return "it looks up constants, which its users quantize"
-    for i, operand in enumerate(node.inputs):
-        role = op.schema().operand(i)
+    for role, operand in node.named_inputs:
         if role not in op.quantized_roles or role == "mask" or _is_float(operand.type):
             continue  # a mask may also say what to keep
         if isinstance(operand.type, TensorType):

@@ -60,9 +60,8 @@ def _formats(value: Node) -> list[Fixed | None]:
     found: list[Fixed | None] = []
     for user in value.users:
         if isinstance(user.op, QuantizedOp):
-            schema = user.op.base.schema()
-            roles = [schema.operand(i) for i, n in enumerate(user.inputs) if n is value]
-            found += [_fixed(user, role, user.op.formats.get(role)) for role in roles]
+            formats = user.op.formats
+            found += [_fixed(user, role, formats.get(role)) for role in user.roles_of(value)]
         else:
             found += _formats(user) if keeps_values(user.op) else [None]
     return found

@@ -69,7 +69,5 @@ def _is_divided(node: Node) -> bool:
 
 def _requantizes(user: Node, value: Node) -> bool:
     if isinstance(user.op, QuantizedOp):
-        schema = user.op.schema()
-        roles = [schema.operand(i) for i, operand in enumerate(user.inputs) if operand is value]
-        return all(user.op.formats.get(role) is not None for role in roles)
+        return all(user.op.formats.get(role) is not None for role in user.roles_of(value))
     return keeps_values(user.op) and may_stay_wide(user)

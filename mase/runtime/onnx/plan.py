@@ -34,6 +34,11 @@ class Use:
     format: Format
 
     @property
+    def operand(self) -> Node:
+        """The value that the op takes there."""
+        return next(n for role, n in self.node.named_inputs if role == self.role)
+
+    @property
     def key(self) -> tuple[object, ...]:
         """Equal for uses that quantize alike."""
         params = self.node.params
@@ -132,17 +137,12 @@ def _uses(node: Node) -> list[Use]:
     found: list[Use] = []
     for user in node.users:
         if isinstance(user.op, QuantizedOp):
-            schema = user.op.schema()
-            for i, operand in enumerate(user.inputs):
-                format = user.op.formats.get(schema.operand(i)) if operand is node else None
-                if format is not None:
-                    found.append(Use(user, schema.operand(i), format))
+            formats = {role: user.op.formats.get(role) for role in user.roles_of(node)}
+            found += [Use(user, role, format) for role, format in formats.items() if format is not None]
         elif keeps_values(user.op):
             found += _uses(user)
     return found
 
 
 def _floors(use: Use, absorbed: frozenset[Node]) -> bool:
-    schema = use.node.op.schema()
-    position = next(i for i in range(len(use.node.inputs)) if schema.operand(i) == use.role)
-    return Plan(absorbed).floors(use.node.inputs[position])
+    return Plan(absorbed).floors(use.operand)

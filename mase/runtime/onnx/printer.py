@@ -85,7 +85,7 @@ class _Printer:
             self.builder.rename(value, node.name, start)
             value = node.name
         if (use := self.plan.early.get(node)) is not None and self.quantizers is not None:
-            sign = self.plan.sign(use.node.inputs[_position(use.node, use.role)])
+            sign = self.plan.sign(use.operand)
             at = Site(use.node, use.node.op, self.builder, (), quantizers=self.quantizers)
             value = self.quantizers.activation(at, use.role, value, use.format, sign)
         self.values[node] = value
@@ -157,11 +157,6 @@ def _tensor(node: Node) -> TensorType:
     if isinstance(node.type, ScalarType) or not isinstance(node.type, TensorType):
         raise MaseError.of(f"input {node.name!r} is {node.type}, and a model in ONNX takes tensors")
     return node.type
-
-
-def _position(node: Node, role: str) -> int:
-    schema = node.op.schema()
-    return next(i for i in range(len(node.inputs)) if schema.operand(i) == role)
 
 
 def _needed(nodes: Iterable[NodeProto], outputs: Iterable[str]) -> Iterable[NodeProto]:

@@ -94,11 +94,8 @@ def _grids(node: Node) -> Iterator[tuple[float, int, int]]:
         if isinstance(user.op, Quantize):
             yield from _grid(user, user.op.format, "scale")
         elif isinstance(user.op, QuantizedOp):
-            schema = user.op.schema()
-            for i, operand in enumerate(user.inputs):
-                role = schema.operand(i)
-                if operand is node:
-                    yield from _grid(user, user.op.formats.get(role), f"{role}_scale")
+            for role in user.roles_of(node):
+                yield from _grid(user, user.op.formats.get(role), f"{role}_scale")
         elif keeps_values(user.op):
             yield from _grids(user)
 

@@ -60,7 +60,7 @@ def resources_of(node: Node, sizes: Mapping[str, int], device: Device) -> Resour
     """
     if not isinstance(node.op, QuantizedOp) or node.op.family not in ("integer", "scale_integer"):
         return None
-    if any(node.op.formats.get(node.op.schema().operand(i)) is None for i in range(len(node.inputs))):
+    if any(node.op.formats.get(role) is None for role, _ in node.named_inputs):
         return None
     own = _work(node, sizes, device)
     return own and own + _requantizers(node, sizes, device)

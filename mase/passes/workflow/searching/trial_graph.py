@@ -155,7 +155,6 @@ def _roles_of(node: Node) -> tuple[str, ...]:
     made = quantized_op(type(op))
     if made is None:
         return ()
-    schema = made.schema()
-    operands = {schema.operand(i) for i in range(len(node.inputs))}
+    operands = {role for role, _ in node.named_inputs}
     always = isinstance(op, BatchNorm)  # its scale and shift follow from its running statistics
     return tuple(role for role in made.roles if role in operands or role in node.params or always)
