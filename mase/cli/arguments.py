@@ -90,7 +90,7 @@ def _parser() -> Parser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("input", nargs="?", metavar="INPUT", help="a graph.toml, or - for standard input")
+    add("input", nargs="?", metavar="INPUT", help="a graph.toml, the folder of one, or - for standard input")
     add("-p", "--passes", action="append", metavar="PASSES", help='a{x=1 y="s"},b; else INPUT\'s [pipeline]')
     add("-o", "--output", metavar="OUT", help="write OUT (.toml or a folder) and its weights beside it")
     add("-D", dest="define", action="append", default=[], metavar="KEY=VALUE", help="override a key of INPUT")

@@ -56,12 +56,9 @@ def _description(made: Pass) -> Iterator[str]:
     for option in made.options.values():
         yield from _option(option)
     yield ""
-    yield (
-        f"Takes:   a {' or '.join(made.requires)} graph"
-        if made.requires != ANY_LEVEL
-        else "Takes:   any graph"
-    )
-    yield f"Leaves:  a {made.ensures} graph" if made.ensures else "Leaves:  a graph of the same level"
+    takes = f"a graph of level {' or '.join(made.requires)}" if made.requires != ANY_LEVEL else "any graph"
+    yield f"Takes:   {takes}"
+    yield f"Leaves:  a graph of {f'level {made.ensures}' if made.ensures else 'the same level'}"
     if made.needs_data:
         yield "Needs:   a data set ([data])"
     yield f"Written: {made.target.__module__}, {made.place}"

@@ -15,12 +15,20 @@ class Parser(argparse.ArgumentParser):
     """Reports errors as diagnostics, with a remedy."""
 
     def error(self, message: str) -> NoReturn:
-        remedy = f"{self.prog} --help shows the options and examples"
+        close = self._close(message)
+        known = close is not None and close.startswith("did you mean")
+        raise UsageError.of(
+            message, help=close if known else f"{self.prog} --help shows the options and examples"
+        )
+
+    def _close(self, message: str) -> str | None:
+        """What the user may have meant."""
         if match := re.search(r"unrecognized arguments: (-\S+)", message):
             known = [name for action in self._actions for name in action.option_strings]
-            close = did_you_mean(match[1].partition("=")[0], known)
-            remedy = close if close and close.startswith("did you mean") else remedy
-        raise UsageError.of(message, help=remedy)
+            return did_you_mean(match[1].partition("=")[0], known)
+        if match := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            return did_you_mean(match[1], re.findall(r"[\w-]+", match[2]))
+        return None
 
 
 class ShowVersion(argparse.Action):

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mase.ir.diagnostics import MaseError
 from mase.ir.files import write_atomically
 from mase.ir.processes import is_leader, told
 
@@ -35,6 +36,16 @@ def rescued(output: Path | None) -> Generator[bool]:
     mark = output.with_name(f".unfinished-{output.stem}")
     with told(CUT_OFF, lambda: "yes" if mark.exists() else "no", otherwise="no") as answer:
         write_atomically(mark, lambda part: part.touch())
-        yield answer == "yes"
-        if is_leader():
-            mark.unlink(missing_ok=True)
+        try:
+            yield answer == "yes"
+        except MaseError:
+            if (output.parent / "training_ckpts").exists():
+                raise  # there is something to go on from
+            _take_back(mark)
+            raise
+        _take_back(mark)
+
+
+def _take_back(mark: Path) -> None:
+    if is_leader():
+        mark.unlink(missing_ok=True)

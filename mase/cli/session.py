@@ -52,7 +52,7 @@ def _run(args: Arguments, typed: str | None) -> None:
     defines = [parse_define(text) for text in args.define]
     output = _output_file(args.output)
     pipeline = Pipeline(args.passes) if args.passes is not None else None
-    document = _read(args.input or STANDARD, typed)
+    document = _read(_input_file(args.input or STANDARD), typed)
     apply_defines(document, defines)
     if document.graph is None and args.seed:
         document.header.model.setdefault("seed", args.seed)  # the recipe's own seed is more particular
@@ -139,6 +139,12 @@ def _check_only(document: Document) -> None:
 
 
 # -- the input ----------------------------------------------------------------------------------
+
+
+def _input_file(name: str) -> str:
+    """The graph in a folder, which is what ``-o FOLDER`` wrote; other names are those of files."""
+    inside = Path(name) / "graph.toml"
+    return str(inside) if inside.is_file() else name
 
 
 def _read(name: str, typed: str | None) -> Document:

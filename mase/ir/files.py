@@ -28,7 +28,10 @@ def read_document(path: str | Path) -> Document:
     Raises:
         MaseError: if the file cannot be read or is malformed.
     """
-    return parse_document(read_text(path), file=str(path), base_dir=Path(path).parent)
+    path = Path(path)
+    if (remedy := _REMEDIES.get(path.suffix)) and path.is_file():
+        raise MaseError.of(f"{path} is no graph.toml", help=remedy.format(path=path))
+    return parse_document(read_text(path), file=str(path), base_dir=path.parent)
 
 
 def read_text(path: str | Path) -> str:
@@ -48,6 +51,17 @@ def read_text(path: str | Path) -> str:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise MaseError.of(f"cannot read {path}: {error}") from None
+
+
+_REMEDIES = {
+    ".py": 'write a recipe that names it: [model] source = "{path}:Net"',
+    ".onnx": 'write a recipe that names it: [model] source = "onnx:{path}"',
+    ".safetensors": "name the graph.toml beside it, which says what the weights are for",
+    ".ckpt": "name the graph.toml of the model; `load` takes the weights of a checkpoint",
+    ".pt": "name the graph.toml of the model; `load` takes the weights of a checkpoint",
+    ".pth": "name the graph.toml of the model; `load` takes the weights of a checkpoint",
+}
+"""What to name in place of a file that is of another kind."""
 
 
 def _neighbours(path: Path) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from mase.ir import verify
 from mase.ir.annotations import annotation_class
 from mase.ir.codec import from_fields
 from mase.ir.diagnostics import MaseError
@@ -30,9 +32,11 @@ def graph_of(document: Document) -> Graph:
         document: what was read; its header may have been changed since.
 
     Raises:
-        MaseError: if the recipe's source is unknown or its model cannot be captured.
+        MaseError: if a written graph breaks a rule, with the line; if the recipe's source is unknown or its
+            model cannot be captured.
     """
     if document.graph is not None:
+        _check_written(document, document.graph)
         return document.graph
     from mase.frontends.source import materialise
     from mase.passes.capture import checked_trace
@@ -44,6 +48,15 @@ def graph_of(document: Document) -> Graph:
     if data is not None:
         graph.header.data |= data.located()
     return graph
+
+
+def _check_written(document: Document, graph: Graph) -> None:
+    """A graph that somebody edited has to be valid, and its lines are known."""
+    faults = verify.verify(graph)
+    if faults:
+        raise MaseError(
+            [replace(d, at=document.at("nodes", d.node)) if d.node and not d.at else d for d in faults]
+        )
 
 
 def adopt_annotations(graph: Graph) -> None:

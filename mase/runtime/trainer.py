@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mase.runtime.tasks.base import Split, Task
     from mase.runtime.training.checkpoint import Kind
 
-__all__ = ["Metrics", "TrainConfig", "evaluate", "fit", "load_checkpoint"]
+__all__ = ["Metrics", "TrainConfig", "check_fit", "evaluate", "fit", "load_checkpoint"]
 
 _Module = TypeVar("_Module", bound="nn.Module")
 _log = logging.getLogger(__name__)
@@ -127,6 +127,27 @@ def fit(
         if not config.fast_dev_run:
             folder.finish(metrics)
     return metrics
+
+
+def check_fit(
+    module: nn.Module, data: pl.LightningDataModule, config: TrainConfig, task: str = "classification"
+) -> None:
+    """Finds at once what `fit` would refuse of a task, an optimizer, a scheduler or a metric.
+
+    Args:
+        module: given back as it came.
+        data: the data module.
+        config: how to train.
+        task: a registered task.
+
+    Raises:
+        MaseError: naming what is refused and the remedy.
+    """
+    from mase.runtime.tasks import make_task
+    from mase.runtime.training import lightning, session
+
+    with session.quiet(), session.seeded(config.seed or 0), session.preserved(module):
+        lightning.check_settings(make_task(task, module, config, data), config)
 
 
 def evaluate(

@@ -36,6 +36,35 @@ def test_a_command_that_has_ended_does_not(tmp_path: Path) -> None:
     assert find(tmp_path) != old(tmp_path)
 
 
+def test_a_command_that_is_refused_at_once_leaves_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "new"
+    with pytest.raises(UsageError), find(root).under_way(KEY):
+        raise UsageError.of("the zoo has no model 'toyy'")
+    assert not root.exists()
+
+
+def test_a_command_that_fails_later_keeps_what_it_has(tmp_path: Path) -> None:
+    project = find(tmp_path)
+    with pytest.raises(UsageError), project.under_way(KEY):
+        (project.software / "best.ckpt").touch()
+        raise UsageError.of("the second pass fails")
+    assert project.was_cut_off(KEY)
+    with pytest.raises(UsageError), project.under_way(KEY):
+        raise UsageError.of("the second pass fails again")
+    assert project.was_cut_off(KEY)
+    assert (project.software / "best.ckpt").exists()
+
+
+def test_what_stood_in_a_project_before_stays(tmp_path: Path) -> None:
+    project = find(tmp_path)
+    project.begin(KEY)
+    (project.software / "graph.toml").touch()
+    project.finish()
+    with pytest.raises(UsageError), Project(project.folder, "transform").under_way(KEY):
+        raise UsageError.of("unknown pass")
+    assert [path.name for path in project.software.iterdir()] == ["graph.toml"]
+
+
 def test_a_run_never_replaces_what_it_starts_from(tmp_path: Path) -> None:
     today = find(tmp_path)
     checkpoint = today.software / "training_ckpts" / "best.ckpt"

@@ -55,7 +55,8 @@ def test_every_action_is_known(action: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message", "remedy"),
     [
-        ("trian toy", "invalid choice: 'trian'", "ch --help"),
+        ("trian toy", "invalid choice: 'trian'", "did you mean 'train'?"),
+        ("zzz toy", "invalid choice: 'zzz'", "ch --help"),
         (
             "train --learning-rat 1",
             "unrecognized arguments: --learning-rat",
@@ -192,6 +193,7 @@ def test_a_wrong_value_of_the_command_line_is_its_fault(ch: MaseOpt) -> None:
         ("train toy", "there is no data set"),
         ("train toy toy-tin", "did you mean 'toy-tiny'?"),
         ("train toi toy-tiny", "did you mean 'toy'?"),
+        ("train toy toy-tiny --training-optimizer addam", "did you mean 'adam'?"),
         ("transform toy toy-tiny", "no passes to run"),
         ("train toy toy-tiny --task cla", "unknown task 'cla'"),
         ("train toy toy-tiny --load none.ckpt", "there is nothing to load at none.ckpt"),
@@ -208,6 +210,8 @@ def test_what_cannot_be_done_is_an_error(ch: MaseOpt, words: str, message: str) 
     assert result.status in (1, 2)
     assert message in result.err
     assert "internal error" not in result.err
+    assert "results" not in result.err  # nothing was measured before it was found
+    assert not Path("mase_output").exists()
 
 
 # --------------------------------------------------------------------------------------------- information

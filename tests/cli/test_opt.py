@@ -58,6 +58,7 @@ def test_output_file(mase_opt: MaseOpt) -> None:
 def test_output_folder(mase_opt: MaseOpt) -> None:
     assert mase_opt("graph.toml", "-p", "cse", "-o", "out").status == 0
     assert read_document("out/graph.toml").graph is not None
+    assert mase_opt("out").out == mase_opt("out/graph.toml").out == Path("out/graph.toml").read_text()
 
 
 def test_output_to_standard_output(mase_opt: MaseOpt) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import mase
+from mase.ir import MaseError
 from tests.cli.conftest import GRAPH, MaseOpt, Result
 
 SCREEN = 24
@@ -81,6 +83,28 @@ def test_wrong_file(mase_opt: MaseOpt, old: str, new: str, fragments: list[str])
 
 def test_missing_file(mase_opt: MaseOpt) -> None:
     assert_told(mase_opt("grph.toml"), 1, "no file grph.toml", "graph.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("net.py", '[model] source = "net.py:Net"'),
+        ("net.onnx", '[model] source = "onnx:net.onnx"'),
+        ("net.safetensors", "the graph.toml beside it"),
+        ("best.ckpt", "`load` takes the weights"),
+    ],
+)
+def test_a_file_of_another_kind(mase_opt: MaseOpt, name: str, remedy: str) -> None:
+    Path(name).touch()
+    assert_told(mase_opt(name), 1, f"{name} is no graph.toml", remedy)
+
+
+def test_a_rule_that_an_edit_broke_has_its_line(mase_opt: MaseOpt) -> None:
+    text = Path("graph.toml").read_text()
+    Path("graph.toml").write_text(text.replace('in = ["a", "b"]', 'in = ["a"]'))
+    assert_told(mase_opt("graph.toml"), 1, "graph.toml:15: error: tensor.add: expected 2 operands")
+    with pytest.raises(MaseError, match=r"graph\.toml:15: error: tensor\.add"):
+        mase.load("graph.toml")
 
 
 def test_neither_graph_nor_recipe(mase_opt: MaseOpt) -> None:
@@ -208,3 +232,10 @@ def test_interrupted(mase_opt: MaseOpt) -> None:
     Path("stop.py").write_text(BUG.format(name="cli-stop", body="raise KeyboardInterrupt"))
     result = mase_opt("graph.toml", "--load", "stop.py", "-p", "cli-stop")
     assert_told(result, 130, "interrupted")
+
+
+def test_a_command_that_is_refused_at_once_leaves_nothing(mase_opt: MaseOpt) -> None:
+    Path("recipe.toml").write_text('mase = 1\n[model]\nsource = "zoo:toy"\n[data]\nsource = "toy-tiny"\n')
+    result = mase_opt("recipe.toml", "-p", "train{optimizer=addam}", "-o", "out")
+    assert (result.status, "did you mean 'adam'?" in result.err) == (1, True)
+    assert not Path("out", ".unfinished-graph").exists()

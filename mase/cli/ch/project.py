@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mase.cli.ch.settings import Action
-from mase.ir.diagnostics import UsageError
+from mase.ir.diagnostics import MaseError, UsageError
 from mase.ir.files import write_atomically
 
 __all__ = ["Project", "command_key", "find_project", "project_stem"]
@@ -72,6 +73,24 @@ class Project:
         (self.folder / "hardware").mkdir(parents=True, exist_ok=True)
         self.output.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self._mark, lambda part: _write(part, key))
+
+    @contextmanager
+    def under_way(self, key: str) -> Generator[None]:
+        """Begin; a command that is refused before it has written anything leaves nothing behind."""
+        before = self._files()
+        new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
+        self.begin(key)
+        try:
+            yield
+        except MaseError:
+            if self._files() - before == {self._mark}:
+                self.finish()
+                for folder in (*sorted(self.folder.rglob("*/"), reverse=True), *new):
+                    _remove_if_empty(folder)
+            raise
+
+    def _files(self) -> set[Path]:
+        return {path for path in self.folder.rglob("*") if path.is_file()}
 
     def was_cut_off(self, key: str) -> bool:
         """Whether a command of this key began here and did not end."""
@@ -147,6 +166,11 @@ def find_project(
         if reads is None or not project.writes(reads):
             return project
     raise AssertionError  # there are names enough
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _write(path: Path, text: str) -> None:

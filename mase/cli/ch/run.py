@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,8 @@ def run(args: Arguments) -> None:
         cut_off = answer == "yes"
         if is_leader():
             _introduce(console, project, job, settings, cut_off=cut_off)
-            project.begin(key)
-        _execute(args, job, project, settings, cut_off=cut_off)
+        with project.under_way(key) if is_leader() else nullcontext():
+            _execute(args, job, project, settings, cut_off=cut_off)
     if is_leader():
         project.finish()
         print(project.folder)

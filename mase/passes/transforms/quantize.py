@@ -88,6 +88,8 @@ class Quantize:
         # Before anything runs, so that a slip in a rule costs no time.
         self._base()
         self._rules()
+        if self.batches < 1:
+            raise UsageError.of(f"batches is {self.batches}", help="look at one batch at least")
         if self.requant == "dyadic" and self.scales == "dynamic":
             raise UsageError.of(
                 "requant=dyadic needs scales that are known, and scales=dynamic are not",

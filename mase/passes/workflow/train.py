@@ -46,12 +46,13 @@ class Train(TrainConfig):
     def run(self, graph: Graph, ctx: Context) -> None:
         """Train ``graph`` in place."""
         from mase.runtime.lower import write_back
-        from mase.runtime.trainer import fit, load_checkpoint
+        from mase.runtime.trainer import check_fit, fit, load_checkpoint
 
         task = self.task or ctx.task
+        module = ctx.lower(graph)
+        check_fit(module, ctx.data, self, task)
         if self.baseline and not self.fast_dev_run:
             _baseline(graph, ctx, task, self)
-        module = ctx.lower(graph)
         if self.init is not None:
             load_checkpoint(module, self.init)
             write_back(module, graph)

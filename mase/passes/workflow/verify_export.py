@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -19,12 +20,11 @@ from mase.passes.workflow.stages import float_version
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mase.runtime.verification import Check
+    from mase.runtime.verification import Check, Tolerance
 
 __all__ = ["VerifyExport"]
 
 _FLOAT_TOLERANCE = 1e-4  # sums of floats depend on their order
-_LAST_BITS = 2.0**-20  # of float32, in which engines multiply by scales
 
 
 @register_pass("verify-export")
@@ -47,7 +47,8 @@ class VerifyExport:
         tolerance: how far numbers may be apart, as a share of the largest: 0 is bit for bit. By scales of
             ``int<W>`` that are no powers of two each engine multiplies in float32, in an order of its own:
             with them it is at least 2^-20, which the table says, and a number that close to a tie may
-            become another code. Those of ``fixed<W,F>`` are exact.
+            become another code. Those of ``fixed<W,F>`` are exact. What a quantized graph leaves in float
+            (``tanh`` without ``nonlinear=table``) may differ by 2^-20 up to the next quantizer.
         file: where the results are written as JSON, in the output folder.
 
     Raises:
@@ -66,8 +67,11 @@ class VerifyExport:
     def __post_init__(self) -> None:
         if self.samples < 1 or self.batches < 0:
             raise UsageError.of("samples and batches count from 1 and 0")
-        if self.tolerance < 0:
-            raise UsageError.of(f"tolerance is {self.tolerance}", help="0 is bit for bit")
+        if not 0 <= self.tolerance < math.inf:
+            raise UsageError.of(f"tolerance is {self.tolerance}", help="0 is bit for bit, 0.01 one percent")
+        for name in ("path", "file"):
+            if getattr(self, name) == "":
+                raise UsageError.of(f"{name} is empty", help="name a file, or leave it out")
 
     def run(self, graph: Graph, ctx: Context) -> None:
         """Check the files."""
@@ -81,7 +85,7 @@ class VerifyExport:
         if ctx.output_dir is not None and self.file is not None:
             text = json.dumps({k: [c.as_json() for c in v] for k, v in checks.items()}, indent=2)
             write_file(ctx, self.file, text + "\n", "verification")
-        _judge(ctx, checks)
+        _judge(ctx, checks, _remedy(graph, self._within(graph)))
 
     def _paths(self, ctx: Context) -> list[Path]:
         folder = ctx.output_dir or Path()
@@ -114,14 +118,15 @@ class VerifyExport:
     def _check(
         self, graph: Graph, ctx: Context, path: Path, sets: Mapping[str, Mapping[str, Tensor]]
     ) -> list[Check]:
-        from mase.runtime.verification import Check, check_file, expected_values
+        from mase.runtime.verification import Check, Tolerance, check_file, expected_values
         from mase.runtime.verification.models import kind_and_values
 
         kind, values = kind_and_values(path)
         if (kind == "integer") != (graph.level == "integer"):
             values = []  # of the same names, but codes in one and numbers in the other
         runs_on = float_version(graph) if kind == "float" else graph
-        tolerance = max(self.tolerance, _FLOAT_TOLERANCE) if kind == "float" else self._within(graph)
+        in_float = Tolerance(max(self.tolerance, _FLOAT_TOLERANCE))
+        tolerance = in_float if kind == "float" else self._within(graph)
         checks: list[Check] = []
         for vectors, inputs in sets.items():
             expected = expected_values(runs_on, inputs, ctx.source_of(graph))
@@ -136,11 +141,14 @@ class VerifyExport:
                 checks.append(found)
         return checks
 
-    def _within(self, graph: Graph) -> float:
+    def _within(self, graph: Graph) -> Tolerance:
         """How far numbers of a quantized graph may be apart."""
         from mase.runtime.onnx.dyadic import inexact_scales
+        from mase.runtime.verification import LAST_BITS, Tolerance, in_float
 
-        return max(self.tolerance, _LAST_BITS) if inexact_scales(graph) else self.tolerance
+        if inexact_scales(graph):
+            return Tolerance(max(self.tolerance, LAST_BITS))
+        return Tolerance(self.tolerance, in_float(graph) if graph.level == "quantized" else frozenset())
 
     def _engines(self, kind: str) -> list[tuple[str, Any]]:
         from mase.runtime.verification import ENGINES
@@ -162,7 +170,7 @@ def _loader(ctx: Context, split: Split) -> Any:
 
 
 def _interpreted(
-    graph: Graph, ctx: Context, sets: Mapping[str, Mapping[str, Tensor]], tolerance: float
+    graph: Graph, ctx: Context, sets: Mapping[str, Mapping[str, Tensor]], tolerance: Tolerance
 ) -> list[Check]:
     """The integer interpreter, of a quantized graph on what ``legalize-casts`` makes of it."""
     from mase.ir.ops.exact import Quantity, real_value
@@ -220,9 +228,21 @@ _OF_SCALES = (
     "scales that are no powers of two: a number next to a tie may become another code in float32, which "
     'tolerance=0.01 accepts; fixed<W,F> is exact, and so is legalize-casts with format="integer"'
 )
+_OF_FLOATS = (
+    "{name} is computed in float, in which engines differ in the last bits, and a number next to a tie may become "
+    'another code; quantize{{nonlinear="table"}} and legalize-casts are exact, tolerance=0.01 accepts it'
+)
 
 
-def _judge(ctx: Context, checks: Mapping[str, list[Check]]) -> None:
+def _remedy(graph: Graph, within: Tolerance) -> str:
+    """What to do if numbers differ."""
+    if within.inexact:
+        first = next(node.name for node in graph.nodes if node.name in within.inexact)
+        return _OF_FLOATS.format(name=first)
+    return _OF_SCALES if within.share else _OF_FILES
+
+
+def _judge(ctx: Context, checks: Mapping[str, list[Check]], remedy: str) -> None:
     ran = [(file, c) for file, found in checks.items() for c in found if not c.skipped]
     if not ran:
         raise MaseError.of("no engine ran", help="pip install 'mase[export]'")
@@ -241,5 +261,5 @@ def _judge(ctx: Context, checks: Mapping[str, list[Check]]) -> None:
             f"{file} does not compute what the graph computes: {worst.wrong} of {worst.compared} outputs "
             f"differ in {worst.engine}; the first node that differs is {worst.first}",
             node=worst.first.node if worst.first else None,
-            help=_OF_SCALES if 0 < worst.tolerance <= _LAST_BITS else _OF_FILES,
+            help=remedy,
         )

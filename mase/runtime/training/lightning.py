@@ -23,9 +23,25 @@ from mase.runtime.training.requeue import Requeue, cluster_plugins
 from mase.runtime.training.run_folder import RunFolder
 from mase.runtime.training.strategies import make_strategy
 
-__all__ = ["evaluator", "fitter"]
+__all__ = ["check_settings", "evaluator", "fitter"]
 
 _REFUSALS = (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError)
+
+
+def check_settings(task: Task, config: TrainConfig) -> None:
+    """Find what a metric, the optimizer, the scheduler, the cluster or the log refuses, before anything is done.
+
+    Raises:
+        MaseError: naming it and the remedy.
+    """
+    _ = task.monitored
+    task.make_optimizer(total_steps=100)
+    cluster_plugins(auto_requeue=config.auto_requeue)
+    if config.report_to == "wandb" and find_spec("wandb") is None:
+        raise MaseError.of(
+            'report_to = "wandb" needs the package wandb, which is not installed',
+            help="pip install wandb, or choose tensorboard or none",
+        )
 
 
 def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder) -> pl.Trainer:
@@ -40,8 +56,8 @@ def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder)
     Raises:
         MaseError: if Lightning rejects the configuration on this machine.
     """
+    check_settings(task, config)
     monitor, higher_is_better = task.monitored
-    task.make_optimizer(total_steps=100)  # what it refuses is refused before anything is written
     callbacks: list[Callback] = [
         SeedEachEpoch(config.seed or 0),
         StopAtStep(config.max_steps),
@@ -53,7 +69,9 @@ def fitter(task: Task, config: TrainConfig, output_dir: Path, folder: RunFolder)
     if config.report_to == "tensorboard":
         loggers.append(TensorBoardLogger(output_dir, name="tensorboard"))
     elif config.report_to == "wandb":
-        loggers.append(_wandb(output_dir))
+        loggers.append(
+            WandbLogger(project="mase", name=output_dir.resolve().parent.name, save_dir=output_dir)
+        )
     if len(loggers) > 1:
         callbacks.append(LearningRateMonitor("step"))
     return _trainer(
@@ -78,15 +96,6 @@ def evaluator(config: TrainConfig) -> pl.Trainer:
         MaseError: if Lightning rejects the configuration on this machine.
     """
     return _trainer(config, [], logger=False, enable_checkpointing=False)
-
-
-def _wandb(output_dir: Path) -> Logger:
-    if find_spec("wandb") is None:
-        raise MaseError.of(
-            'report_to = "wandb" needs the package wandb, which is not installed',
-            help="pip install wandb, or choose tensorboard or none",
-        )
-    return WandbLogger(project="mase", name=output_dir.resolve().parent.name, save_dir=output_dir)
 
 
 def _trainer(config: TrainConfig, callbacks: list[Callback], **options: Any) -> pl.Trainer:

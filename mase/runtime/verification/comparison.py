@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mase.runtime.verification.engine import Arrays, Engine
 from mase.runtime.verification.expected import Expected
+from mase.runtime.verification.tolerance import EXACT, Tolerance
 
 __all__ = ["Check", "Mismatch", "check_file", "compare_outputs", "differences"]
 
@@ -49,7 +50,7 @@ class Check:
             shows its values inside, if one of them does although no output does.
         skipped: why the engine did not run.
         failed: what it said when it ran and did not finish.
-        tolerance: how far apart numbers count as equal, as a share of the largest.
+        tolerance: how far apart numbers of outputs count as equal, as a share of the largest.
     """
 
     engine: str
@@ -111,12 +112,12 @@ def check_file(
     values: Sequence[str],
     *,
     vectors: str = "vectors",
-    tolerance: float = 0.0,
+    tolerance: Tolerance = EXACT,
 ) -> Check:
     """Run an engine and compare its outputs; if they differ, find the first node that does.
 
-    Where nothing may differ and an engine can show all values at once, they are compared too: a broken weight
-    need not reach an output.
+    Where nothing but last bits of floats may differ and an engine can show all values at once, they are compared
+    too: a broken weight need not reach an output.
 
     Args:
         engine: the engine, with its file.
@@ -125,10 +126,10 @@ def check_file(
         expected: what the graph computes for them.
         values: names of the values that the file holds.
         vectors: what the inputs are called.
-        tolerance: as for `differences`.
+        tolerance: how far numbers may be apart.
     """
     inside = [name for name in expected.values if name in set(values)]
-    shown = inside if engine.together and tolerance == 0 else []
+    shown = inside if engine.together and tolerance.share == 0 else []
     try:
         found = engine.run(feeds, shown)
     except Exception as error:  # noqa: BLE001 (an engine may raise anything, and the others are still to run)
@@ -141,7 +142,7 @@ def check_file(
 
 
 def compare_outputs(
-    name: str, vectors: str, expected: Expected, found: Arrays, tolerance: float = 0.0
+    name: str, vectors: str, expected: Expected, found: Arrays, tolerance: Tolerance = EXACT
 ) -> Check:
     """Count how many numbers of outputs differ; the first that does is one of what is in ``found``."""
     compared = wrong = 0
@@ -151,14 +152,15 @@ def compare_outputs(
         if other is not None:
             other = other.reshape(array.shape) if other.size == array.size else other
             compared += array.size
-            wrong += int(differences(array, other, tolerance).sum())
+            wrong += int(differences(array, other, tolerance.of(output)).sum())
     if not compared:
         return Check(name, vectors, skipped="it gave none of the outputs")
     first = None
     if wrong:
         shared = (n for n in expected.values if n in found and found[n].dtype.kind == "f")
         first = next((m for n in shared if (m := _where(n, expected.values, found, tolerance))), None)
-    return Check(name, vectors, compared, wrong, first, tolerance=tolerance)
+    widest = max(tolerance.of(output) for output in expected.outputs)
+    return Check(name, vectors, compared, wrong, first, tolerance=widest)
 
 
 def _with_outputs(expected: Expected, found: Arrays) -> Arrays:
@@ -181,7 +183,7 @@ def _first(
     feeds: Mapping[str, NDArray[Any]],
     expected: Expected,
     inside: Sequence[str],
-    tolerance: float,
+    tolerance: Tolerance,
 ) -> Mismatch | None:
     """The first node that differs. What an optimiser fuses is looked at one value at a time."""
     groups = [inside] if engine.together else [[name] for name in inside]
@@ -192,14 +194,14 @@ def _first(
     return _among(list(expected.outputs), expected.outputs, found, tolerance)
 
 
-def _among(names: Sequence[str], expected: Arrays, found: Arrays, tolerance: float) -> Mismatch | None:
+def _among(names: Sequence[str], expected: Arrays, found: Arrays, tolerance: Tolerance) -> Mismatch | None:
     """The first of some values that differs."""
     present = (name for name in names if name in found)
     return next((m for name in present if (m := _where(name, expected, found, tolerance))), None)
 
 
-def _where(name: str, expected: Arrays, found: Arrays, tolerance: float) -> Mismatch | None:
-    wrong = differences(expected[name], found[name], tolerance)
+def _where(name: str, expected: Arrays, found: Arrays, tolerance: Tolerance) -> Mismatch | None:
+    wrong = differences(expected[name], found[name], tolerance.of(name))
     if not wrong.any():
         return None
     index = tuple(int(i) for i in np.argwhere(wrong)[0])

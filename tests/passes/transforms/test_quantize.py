@@ -333,6 +333,8 @@ def test_a_weight_that_is_not_finite_is_named() -> None:
         ('rules=[{regex="(", weight="fixed<4,3>"}]', "bad regular expression"),
         ('default={data_in="fixd<8,4>"}', "did you mean 'fixed'?"),
         ('calibrate="mean"', "expected one of 'range', 'mse'"),
+        ("batches=-1", "look at one batch at least"),
+        ("batches=0", "look at one batch at least"),
         ('rules=[{op=3, weight="fixed<4,3>"}]', "expected a string for op"),
     ],
 )

@@ -13,6 +13,7 @@ from torch import nn
 
 import mase
 from mase.ir import Graph, MaseError
+from mase.runtime.verification import in_float
 from tests.runtime.onnx.cases import Rows
 
 FORMATS = 'quantize{default={data_in="fixed<8,4>",weight="fixed<8,6>"}}'
@@ -62,6 +63,41 @@ def test_scales_that_are_no_powers_of_two_have_a_bound(tmp_path: Path) -> None:
     mase.Pipeline(f"{scaled},export,verify-export{{samples=200}}").run(made, Rows(x), output_dir=tmp_path)
     found = json.loads((tmp_path / "verify-export.json").read_text())["graph.qdq.onnx"]
     assert [(c["wrong"], c["tolerance"]) for c in found if c["vectors"] == "vectors"] == [(0, 2.0**-20)] * 3
+
+
+def smooth() -> Graph:
+    """A tanh that stays in float between quantizers, and a softmax behind the last of them."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(16, 24), nn.Tanh(), nn.Linear(24, 10), nn.Softmax(-1))
+    made = mase.trace(net, (torch.randn(4, 16),))
+    mase.Pipeline(FORMATS).run(made)
+    return made
+
+
+def test_last_bits_of_functions_in_float_may_differ(tmp_path: Path) -> None:
+    mase.Pipeline("export,export{format='qonnx'},verify-export").run(smooth(), output_dir=tmp_path)
+    found = json.loads((tmp_path / "verify-export.json").read_text())
+    ran = [c for checks in found.values() for c in checks if "skipped" not in c]
+    assert len(ran) >= 3
+    assert all((c["wrong"], c["tolerance"]) == (0, 2.0**-20) for c in ran)
+    assert not any("first" in c for c in ran)
+
+
+def test_what_is_between_functions_in_float_may_not(tmp_path: Path) -> None:
+    net = smooth()
+    file = broken(net, tmp_path, "0.weight_quantized")
+    with pytest.raises(MaseError, match=r"the first node that differs is _0\[") as caught:
+        verified(net, tmp_path, file)
+    assert "_1 is computed in float" in str(caught.value)
+
+
+def test_which_values_are_in_float() -> None:
+    assert in_float(smooth()) == {"_1", "_3"}
+    skipped = mase.trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)), (torch.randn(2, 4),))
+    mase.Pipeline(FORMATS.replace("}}", "},rules=[{scope='0',skip=true},{op='nn.relu',skip=true}]}")).run(
+        skipped
+    )
+    assert in_float(skipped) == {"_0", "_1"}
 
 
 def verified(graph: Graph, folder: Path, file: str, engines: str = "") -> None:
@@ -143,5 +179,11 @@ def test_mistakes_are_named(graph: Graph, tmp_path: Path) -> None:
     mase.Pipeline("export").run(graph.copy(), output_dir=tmp_path)
     with pytest.raises(MaseError, match="unknown engine 'onnxruntme'"):
         verified(graph, tmp_path, "graph.qdq.onnx", ",engines=['onnxruntme']")
-    with pytest.raises(MaseError, match="tolerance is -1"):
-        mase.Pipeline("verify-export{tolerance=-1}").run(graph.copy(), output_dir=tmp_path)
+    for bad, message in {
+        "tolerance=-1": "tolerance is -1",
+        "tolerance=nan": "tolerance is nan",
+        "path=''": "path is empty",
+        "file=''": "file is empty",
+    }.items():
+        with pytest.raises(MaseError, match=message):
+            mase.Pipeline(f"verify-export{{{bad}}}").run(graph.copy(), output_dir=tmp_path)
