@@ -45,9 +45,13 @@ def test_a_command_that_is_refused_at_once_leaves_nothing(tmp_path: Path) -> Non
 
 def test_a_command_that_fails_later_keeps_what_it_has(tmp_path: Path) -> None:
     project = find(tmp_path)
-    with pytest.raises(UsageError), project.under_way(KEY):
+
+    def train_and_fail() -> None:
         (project.software / "best.ckpt").touch()
         raise UsageError.of("the second pass fails")
+
+    with pytest.raises(UsageError), project.under_way(KEY):
+        train_and_fail()
     assert project.was_cut_off(KEY)
     with pytest.raises(UsageError), project.under_way(KEY):
         raise UsageError.of("the second pass fails again")

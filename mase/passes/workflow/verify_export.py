@@ -229,8 +229,8 @@ _OF_SCALES = (
     'tolerance=0.01 accepts; fixed<W,F> is exact, and so is legalize-casts with format="integer"'
 )
 _OF_FLOATS = (
-    "{name} is computed in float, in which engines differ in the last bits, and a number next to a tie may become "
-    'another code; quantize{{nonlinear="table"}} and legalize-casts are exact, tolerance=0.01 accepts it'
+    "{name} is computed in float, in which engines differ in the last bits, and a number next to a tie may "
+    'become another code; quantize{{nonlinear="table"}} and legalize-casts are exact; tolerance=0.01 accepts'
 )
 
 

@@ -29,7 +29,7 @@ _REFUSALS = (MisconfigurationException, ValueError, TypeError, RuntimeError, Imp
 
 
 def check_settings(task: Task, config: TrainConfig) -> None:
-    """Find what a metric, the optimizer, the scheduler, the cluster or the log refuses, before anything is done.
+    """Find what metric, optimizer, scheduler, cluster or log refuse, before anything is measured or written.
 
     Raises:
         MaseError: naming it and the remedy.

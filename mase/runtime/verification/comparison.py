@@ -116,8 +116,8 @@ def check_file(
 ) -> Check:
     """Run an engine and compare its outputs; if they differ, find the first node that does.
 
-    Where nothing but last bits of floats may differ and an engine can show all values at once, they are compared
-    too: a broken weight need not reach an output.
+    Where nothing but last bits of floats may differ and an engine can show all values at once, they are
+    compared too: a broken weight need not reach an output.
 
     Args:
         engine: the engine, with its file.

@@ -44,8 +44,8 @@ EXACT = Tolerance()
 def in_float(graph: Graph) -> frozenset[str]:
     """The values of a quantized graph that no quantizer has rounded since a float function made them.
 
-    Each engine computes ``tanh`` in its own way, and sums of floats in its own order. The next quantizer takes
-    the last bits away, so what comes after it is exact again.
+    Each engine computes ``tanh`` in its own way, and sums of floats in its own order. The next quantizer
+    takes the last bits away, so what comes after it is exact again.
 
     Args:
         graph: a graph of level ``quantized``.
