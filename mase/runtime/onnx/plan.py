@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mase.ir import Fixed, Format, Graph, Node
+from mase.ir import Fixed, Format, Graph, Node, TensorType
 from mase.ir.formats import Integer
 from mase.ir.ops import core, nn
 from mase.ir.ops.moves import keeps_values
@@ -92,6 +92,8 @@ def plan_of(graph: Graph) -> Plan:
     for node in graph.nodes:
         if node in absorbed or keeps_values(node.op) or isinstance(node.op, core.Input | core.Parameter):
             continue
+        if not isinstance(node.type, TensorType):
+            continue  # a size tells where elements move
         moved = bool(node.users) and all(keeps_values(u.op) for u in node.users)
         if not (moved and may_stay_wide(node)):
             continue

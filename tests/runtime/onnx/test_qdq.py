@@ -69,6 +69,22 @@ def test_ops_are_exact(name: str) -> None:
     assert count >= 400
 
 
+class Split(nn.Module):
+    """Features into two rows, by the size of the batch as a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(16, 16), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x).view(x.shape[0], 2, 8))
+
+
+def test_sizes_are_not_quantized() -> None:
+    graph = quantized(Split(), (torch.randn(2, 16),), FORMATS["8 bits"])
+    assert mismatches(graph, ties(50, 16)) == (0, 800)
+
+
 def test_embedding_gathers_codes() -> None:
     net = nn.Sequential(nn.Embedding(10, 8), nn.Linear(8, 4))
     graph = mase.trace(net, (torch.zeros(2, 3, dtype=torch.int64),))
