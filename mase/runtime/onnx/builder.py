@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Hashable, Mapping, MutableSequence, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -54,7 +54,7 @@ class Builder:
     def __init__(self, symbols: Mapping[str, tuple[str, int]]) -> None:
         self.nodes: list[NodeProto] = []
         self.initializers: dict[str, TensorProto] = {}
-        self.cache: dict[Any, str] = {}
+        self.cache: dict[Hashable, str] = {}
         """What rules have made already, by whatever says that it is the same."""
         self.makers: dict[str, NodeProto] = {}
         """The node that makes each value."""
@@ -152,15 +152,21 @@ class Builder:
             own: whether nothing else may use it.
         """
         array = np.asarray(value)
-        small = array.size <= 16 and not own
-        key = ("constant", element, array.dtype.str, array.shape, array.tobytes()) if small else None
-        if key is not None and key in self.cache:
-            return self.cache[key]
-        name = self.fresh(wish)
-        self.initializers[name] = _tensor(array, name, element)
-        if key is not None:
-            self.cache[key] = name
-        return name
+
+        def make() -> str:
+            name = self.fresh(wish)
+            self.initializers[name] = _tensor(array, name, element)
+            return name
+
+        if own or array.size > 16:
+            return make()
+        return self.once(("constant", element, array.dtype.str, array.shape, array.tobytes()), make)
+
+    def once(self, key: Hashable, make: Callable[[], str]) -> str:
+        """The value that ``make`` makes, or made when it was last asked for by an equal key."""
+        if key not in self.cache:
+            self.cache[key] = make()
+        return self.cache[key]
 
     def ints(self, *values: int) -> str:
         """A vector of integers, as axes and shapes are given."""
@@ -218,9 +224,7 @@ class Builder:
     def _once(self, op: str, inputs: tuple[str, ...], wish: str, **attributes: Any) -> str:
         """A node that is made but once for equal inputs."""
         key = (op, inputs, tuple(sorted(attributes.items())))
-        if key not in self.cache:
-            self.cache[key] = self.add(op, inputs, name=f"/shapes/{op}", output=wish, **attributes)
-        return self.cache[key]
+        return self.once(key, lambda: self.add(op, inputs, name=f"/shapes/{op}", output=wish, **attributes))
 
 
 def _replace(names: MutableSequence[str], old: str, new: str) -> None:

@@ -45,8 +45,8 @@ class Codes:
     @property
     def values(self) -> NDArray[Any]:
         """The numbers that the codes mean, float32."""
-        scale, zero = self._spread(self.scale), self._spread(self.zero_point)
-        return (np.float32(1) * (self.codes - zero).astype(np.float32) * scale).astype(np.float32)
+        scale, zero = self.spread(self.scale), self.spread(self.zero_point)
+        return ((self.codes - zero).astype(np.float32) * scale).astype(np.float32)
 
     def ordered(self, order: tuple[int, ...] | None) -> Codes:
         """The same with its dimensions in another order."""
@@ -57,7 +57,8 @@ class Codes:
         scale, zero = (a.transpose(order) if blocks else a for a in (self.scale, self.zero_point))
         return Codes(self.codes.transpose(order), scale, zero, self.low, self.high, axis, self.block)
 
-    def _spread(self, array: NDArray[Any]) -> NDArray[Any]:
+    def spread(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Scales or zero points in a shape that broadcasts over the codes."""
         if self.axis is None:
             return array
         if self.block is not None:
@@ -86,7 +87,7 @@ def codes_of(site: Site, role: str, format: Format) -> Codes:
         return Codes(
             codes,
             power_of_two(format.frac),
-            np.int64(0) + np.zeros((), np.int64),
+            np.zeros((), np.int64),
             format.code_min,
             format.code_max,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mase.ir import Graph, MaseError, Node
-from mase.ir.diagnostics import Diagnostic
 from mase.ir.formats import Integer
 from mase.ir.ops.quantized import QuantizedOp, role_formats
 
@@ -23,12 +22,10 @@ def check_dyadic(graph: Graph) -> None:
         MaseError: naming every operand that is refused.
     """
     faults = [
-        Diagnostic(
-            f"{node.op.name}: the scale of {role} is no power of two, and requant=dyadic multiplies by it in "
-            "integers; ONNX's quantizers do so in float32, each engine in an order of its own",
-            node=node.name,
-            source=node.loc,
-            help='legalize-casts, then format="integer", is exact; so is fixed<W,F> here',
+        node.fault(
+            f"the scale of {role} is no power of two, and requant=dyadic multiplies by it in integers; "
+            "ONNX's quantizers do so in float32, each engine in an order of its own",
+            'legalize-casts, then format="integer", is exact; so is fixed<W,F> here',
         )
         for node, role in inexact_scales(graph)
         if getattr(node.op, "requant", "float") == "dyadic"

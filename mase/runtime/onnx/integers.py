@@ -62,10 +62,10 @@ def stored_weight(site: Site, *, unsigned: bool, order: tuple[int, ...] | None =
     element = _PACKED.get((bits, unsigned))
     dtype = np.uint8 if unsigned else np.int8
     known = ("codes", site.key("weight"), order, unsigned)
-    if known not in site.builder.cache:
+
+    def make() -> str:
         moved = codes.astype(np.int16) + np.int16(zero) if zero else codes
-        site.builder.cache[known] = site.builder.constant(
-            moved.astype(dtype), site.key("weight"), element, own=True
-        )
-    name = site.builder.cache[known]
+        return site.builder.constant(moved.astype(dtype), site.key("weight"), element, own=True)
+
+    name = site.builder.once(known, make)
     return (name if bits == 8 else site.cast(name, _U8 if unsigned else _I8)), zero

@@ -81,14 +81,15 @@ class QdqQuantizers:
             grid, again = before, False
         elif sign == "positive" and (again or (grid.low, grid.high) not in _RANGES.values()):
             grid = replace(grid, low=max(grid.low, grid.zero))  # one element type is what kernels fuse
-        key = ("qdq", value, grid)
-        if key not in site.builder.cache:
+
+        def make() -> str:
             element = _element(site, role, grid.low, grid.high)
             clips = again or (grid.low, grid.high) != _RANGES[element]
-            result = _print(site, value, scale, grid, element, clips)
-            site.builder.cache[key] = result
-            grids[result] = grid
-        return site.builder.cache[key]
+            return _print(site, value, scale, grid, element, clips)
+
+        result = site.builder.once(("qdq", value, grid), make)
+        grids[result] = grid
+        return result
 
     # -- parameters -------------------------------------------------------------------------
 
@@ -101,9 +102,9 @@ class QdqQuantizers:
             codes = codes_of(site, role, format)
         codes = codes.ordered(None if order is None else tuple(order))
         known = ("weight", site.key(role), codes.scale.tobytes(), codes.low, codes.codes.shape)
-        if known not in site.builder.cache:
-            site.builder.cache[known] = self.dequantized(site, role, codes, self.stored(site, role, codes))
-        return site.builder.cache[known]
+        return site.builder.once(
+            known, lambda: self.dequantized(site, role, codes, self.stored(site, role, codes))
+        )
 
     def dequantized(self, site: Site, role: str, codes: Codes, stored: str) -> str:
         """Stored codes, or some of them, as numbers.
@@ -209,18 +210,9 @@ def _print(site: Site, value: str, scale: NDArray[Any], grid: _Grid, element: in
 
 _MOVES = frozenset(
     {
-        "Concat",
-        "Expand",
-        "Flatten",
-        "Gather",
-        "Identity",
-        "MaxPool",
-        "Reshape",
-        "Slice",
-        "Squeeze",
-        "Transpose",
+        *("Concat", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "MaxPool"),
+        *("Pad", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
     }
-    | {"Unsqueeze", "Tile", "Pad", "GatherElements", "GatherND"}
 )
 
 

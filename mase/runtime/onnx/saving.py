@@ -99,7 +99,7 @@ def save_model(model: ModelProto, path: Path, limit: int = LIMIT) -> Summary:
         MaseError: if the checker of ONNX finds a fault, or the files cannot be written.
     """
     infer_shapes(model)
-    summary: dict[str, Any] = {"ops": _count_ops(model), "tensors": _count_tensors(model)}
+    ops, tensors = _count_ops(model), _count_tensors(model)
     apart = sum(tensor_bytes(t) for t in model.graph.initializer) > limit
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def save_model(model: ModelProto, path: Path, limit: int = LIMIT) -> Summary:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise MaseError.of(f"cannot write {path}: {error}") from None
-    return Summary(**summary, bytes=sum(f.stat().st_size for f in files), files=files)
+    return Summary(ops, tensors, sum(f.stat().st_size for f in files), files)
 
 
 def _write(model: ModelProto, folder: Path, path: Path, apart: bool) -> tuple[Path, ...]:

@@ -133,14 +133,14 @@ class Site:
             if value is not None:
                 return value
         key = self.key(role)
-        known = ("weight", key, None if order is None else tuple(order))
-        if known not in self.builder.cache:
+
+        def make() -> str:
             array = self.array(role)
-            name = key if order is None else f"{key}_T"
-            self.builder.cache[known] = self.builder.constant(
-                array if order is None else array.transpose(order), name
-            )
-        return self.builder.cache[known]
+            if order is None:
+                return self.builder.constant(array, key)
+            return self.builder.constant(array.transpose(order), f"{key}_T")
+
+        return self.builder.once(("weight", key, None if order is None else tuple(order)), make)
 
     def bias(self, *shape: int) -> tuple[str | None, str | None]:
         """The bias for the layer itself, or the one to add to its result, in a shape that broadcasts.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mase.ir import Graph, MaseError
-from mase.ir.diagnostics import Diagnostic
 from mase.ir.ops.quantized import QuantizedOp
 
 __all__ = ["check_tables"]
@@ -22,11 +21,9 @@ def check_tables(graph: Graph) -> None:
         MaseError: naming every node that is refused.
     """
     faults = [
-        Diagnostic(
-            f'{node.op.name}: computes in integers, by nonlinear = "table"; ONNX\'s operator would in float',
-            node=node.name,
-            source=node.loc,
-            help='legalize-casts, then format="integer", is exact; or quantize{nonlinear="float"}',
+        node.fault(
+            'computes in integers, by nonlinear = "table"; ONNX\'s operator would in float',
+            'legalize-casts, then format="integer", is exact; or quantize{nonlinear="float"}',
         )
         for node in graph.find(QuantizedOp)
         if getattr(node.op, "nonlinear", "float") == "table"
