@@ -136,7 +136,7 @@ def _parts(state: State, key: str) -> dict[str, Tensor]:
     value = state[key].detach().cpu().contiguous().clone()
     if stored is None:
         return {key: value}
-    parts = storage().pack(value, stored)
+    parts = storage().pack(value, stored, state.scales(key))
     return {f"{key}#{part}" if part else key: tensor for part, tensor in parts.items()}
 
 

@@ -7,7 +7,7 @@ that a graph prints, compares and verifies without its weights.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -113,6 +113,7 @@ class State:
         self._entries: dict[str, Entry] = {}
         self._aliases: dict[str, str] = {}
         self._tensors: dict[str, Tensor] = {}
+        self._scales: dict[str, Mapping[str, Tensor]] = {}
         self._file: WeightFile | None = None
         self._changed = changed
         self._clean = True
@@ -156,15 +157,27 @@ class State:
         self._entries[key] = Entry(type, kind, stored)
         self._changed()
 
-    def store_as(self, key: str, format: Format | None) -> None:
+    def store_as(self, key: str, format: Format | None, scales: Mapping[str, Tensor] | None = None) -> None:
         """Let files hold ``key`` as codes of a format on whose grid all its numbers are.
 
         Giving the key another tensor makes it be stored as it is again.
+
+        Args:
+            key: the key.
+            format: the format; None for the numbers as they are.
+            scales: those of the grid, as `Storage.pack` takes them.
         """
         key = self.resolve(key)
         self._entries[key] = replace(self.entry(key), stored=format)
+        self._scales.pop(key, None)
+        if scales:
+            self._scales[key] = scales
         self._clean = False
         self._changed()
+
+    def scales(self, key: str) -> Mapping[str, Tensor]:
+        """What `store_as` was told of the grid of ``key``, or a file holds of it."""
+        return self._scales.get(self.resolve(key), {})
 
     def alias(self, key: str, target: str) -> None:
         """Let ``key`` share the tensor of ``target``."""
@@ -218,6 +231,7 @@ class State:
         type = TensorType(format, tuple(value.shape))
         self._entries[key] = Entry(type, known.kind if known else "parameter")
         self._tensors[key] = value.detach()
+        self._scales.pop(key, None)
         self._clean = False
         self._changed()
 
@@ -226,6 +240,7 @@ class State:
         if self._aliases.pop(key, None) is None:
             del self._entries[key]
             self._tensors.pop(key, None)
+            self._scales.pop(key, None)
             self._aliases = {a: t for a, t in self._aliases.items() if t != key}
         self._clean = False
         self._changed()
@@ -241,6 +256,7 @@ class State:
         new = State(changed)
         new._entries, new._aliases = dict(self._entries), dict(self._aliases)
         new._tensors, new._file, new._clean = dict(self._tensors), self._file, self._clean
+        new._scales = dict(self._scales)
         return new
 
     def _read(self, key: str, entry: Entry) -> Tensor:
@@ -251,6 +267,7 @@ class State:
             )
         parts = self._file.parts(key)
         value = parts[""] if entry.stored is None else storage().unpack(parts, entry.stored, entry.type)
+        self._scales[key] = {part: tensor for part, tensor in parts.items() if part}
         if tuple(value.shape) != entry.type.shape:
             raise MaseError.of(
                 f"weight {key!r} is {entry.type} in the graph but has shape {list(value.shape)} in the file"

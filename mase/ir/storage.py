@@ -22,8 +22,16 @@ __all__ = ["Storage", "provide_storage", "storage"]
 class Storage(Protocol):
     """Turns tensors into the parts that a file holds, and back."""
 
-    def pack(self, tensor: Tensor, format: Format) -> Mapping[str, Tensor]:
-        """The parts of a tensor whose numbers are on the grid of ``format``; ``""`` names the codes."""
+    def pack(
+        self, tensor: Tensor, format: Format, scales: Mapping[str, Tensor] | None = None
+    ) -> Mapping[str, Tensor]:
+        """The parts of a tensor whose numbers are on the grid of ``format``; ``""`` names the codes.
+
+        Args:
+            tensor: the tensor.
+            format: its format.
+            scales: the other parts, where they are not those that the tensor has itself.
+        """
         ...
 
     def unpack(self, parts: Mapping[str, Tensor], format: Format, type: TensorType) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mase.ir import Dtype, Format, MaseError, TensorType
+from mase.ir.formats import Integer
 from mase.runtime.kernels import Encoded, Scale, decode, encode
 from mase.runtime.kernels.dtype import torch_dtype
 
@@ -67,9 +68,12 @@ def _unpack(packed: Tensor, width: int) -> Tensor:
 class PackedStorage:
     """Stores tensors by the codes of their formats."""
 
-    def pack(self, tensor: Tensor, format: Format) -> Mapping[str, Tensor]:
-        """The codes, packed, and the scales that go with them."""
-        encoded = encode(_rows(tensor.detach().cpu(), format), format)
+    def pack(
+        self, tensor: Tensor, format: Format, scales: Mapping[str, Tensor] | None = None
+    ) -> Mapping[str, Tensor]:
+        """The codes, packed, and the scales that go with them: those given, or the tensor's own."""
+        given = Scale(**scales) if scales and isinstance(format, Integer) else None
+        encoded = encode(_rows(tensor.detach().cpu(), format), format, given)
         scale = encoded.scale if isinstance(encoded, Encoded) else Scale()
         parts = {part: getattr(scale, part) for part in _PARTS}
         kept = {part: value.contiguous() for part, value in parts.items() if value is not None}
@@ -110,13 +114,14 @@ def _codes(encoded: Tensor | Encoded) -> Tensor:
     return encoded.codes if isinstance(encoded, Encoded) else encoded
 
 
-def is_packable(tensor: Tensor, format: Format) -> bool:
+def is_packable(tensor: Tensor, format: Format, scales: Mapping[str, Tensor] | None = None) -> bool:
     """Whether a tensor on the grid of ``format`` comes back from its codes, bit for bit.
 
     Args:
         tensor: what a quantizer of ``format`` gave.
         format: a number format.
+        scales: those of the grid, as `PackedStorage.pack` takes them.
     """
     storage = PackedStorage()
     type = TensorType(Dtype.from_torch_name(str(tensor.dtype).removeprefix("torch.")), tuple(tensor.shape))
-    return torch.equal(storage.unpack(storage.pack(tensor, format), format, type), tensor)
+    return torch.equal(storage.unpack(storage.pack(tensor, format, scales), format, type), tensor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mase.frontends.onnx.value import Scaled
@@ -12,7 +13,9 @@ from mase.ir.formats import Fixed, Integer
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["activation_format", "frac_of", "weight_format"]
+__all__ = ["activation_format", "frac_of", "recentred", "weight_format"]
+
+_MIDDLES = (2**7, 2**15)
 
 
 def frac_of(scale: float) -> int | None:
@@ -51,18 +54,44 @@ def activation_format(grid: Scaled, rounding: Rounding = "half_even") -> Format 
     return Integer(width, signed=False, asym=True, rounding=rounding)
 
 
-def weight_format(grid: Scaled, weight: Tensor) -> Format | None:
-    """The format of a parameter; scales that are no powers of two must be those that it finds itself."""
-    found = activation_format(grid)
-    if isinstance(found, Fixed):
-        return found
+def weight_format(grid: Scaled, weight: Tensor) -> tuple[Format, Scaled | None] | None:
+    """The format of a constant on a grid, and the grid where its scales are not those that the format finds.
+
+    Args:
+        grid: of one scale, or one for each index of a dimension.
+        weight: numbers on it.
+
+    Returns:
+        None if no format has such codes.
+    """
+    grid = recentred(grid)
+    if isinstance(fixed := activation_format(grid), Fixed):
+        return fixed, None
     width = _width(grid.low, grid.high)
-    if width is None or bool(grid.zero_point.any()):
+    if width is None:
         return None
     channel = None if grid.scale.numel() == 1 else grid.axis
+    if bool(grid.zero_point.any()):
+        return Integer(width[0], signed=False, asym=True, channel=channel), grid
     format = Integer(width[0], signed=width[1], narrow=width[2], channel=channel)
     dims = [d for d in range(weight.dim()) if d != channel]
     span = weight.abs().amax(dims) if dims else weight.abs()
-    own = span / format.code_max
+    own = span / max(format.code_max, 1)
     close = (own.reshape(-1) - grid.scale.reshape(-1)).abs() <= 2e-7 * own.reshape(-1).abs()
-    return format if bool(close.all()) else None
+    return format, None if bool(close.all()) else grid
+
+
+def recentred(grid: Scaled) -> Scaled:
+    """The same numbers by the codes that formats have: signed ones around 0, else unsigned ones."""
+    if grid.low >= 0 and int(grid.zero_point.reshape(-1)[0]) in _MIDDLES and not _differ(grid.zero_point):
+        return moved(grid, -int(grid.zero_point.reshape(-1)[0]))  # signed numbers, written unsigned
+    return moved(grid, -grid.low) if grid.low < 0 and bool(grid.zero_point.any()) else grid
+
+
+def moved(grid: Scaled, by: int) -> Scaled:
+    """The same numbers by codes that are larger by as much."""
+    return replace(grid, low=grid.low + by, high=grid.high + by, zero_point=grid.zero_point + by)
+
+
+def _differ(numbers: Tensor) -> bool:
+    return bool((numbers != numbers.reshape(-1)[0]).any())

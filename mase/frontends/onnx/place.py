@@ -96,7 +96,7 @@ class Place:
             extra: further tensors by role.
         """
         schema = op.schema()
-        given = {role: v for role, v in (roles or {}).items() if v is not None}
+        given = {role: _scalable(op, role, v) for role, v in (roles or {}).items() if v is not None}
         formats: dict[str, Format | None] = {
             schema.operand(i): v.format for i, v in enumerate(operands) if v.format is not None
         }
@@ -112,6 +112,8 @@ class Place:
         if isinstance(made, QuantizedOp):
             for i, v in enumerate(operands):
                 params |= self._scales(made, home, schema.operand(i), v)
+            for role, v in given.items():
+                params |= self._scales(made, home, role, v)
         result = self.graph.add(made, *nodes, params=params, name=self.output, scope=home if params else "")
         return Value(node=result)
 
@@ -211,9 +213,10 @@ class Place:
         """The keys of an operand's scale and zero point, where its format has some."""
         if value.scaled is None or f"{role}_scale" not in type(op).scale_roles():
             return {}
-        keys = {f"{role}_scale": self._keep(f"{home}.{role}_scale", value.scaled.scale.reshape(()))}
+        shape = () if getattr(value.format, "channel", None) is None else (-1,)
+        keys = {f"{role}_scale": self._keep(f"{home}.{role}_scale", value.scaled.scale.reshape(shape))}
         if getattr(value.format, "asym", False):
-            zero = value.scaled.zero_point.reshape(()).int()
+            zero = value.scaled.zero_point.reshape(shape).int()
             keys[f"{role}_zero_point"] = self._keep(f"{home}.{role}_zero_point", zero)
         for key in keys.values():
             self.graph.state.declare(key, self.graph.state.entry(key).type, "buffer")
@@ -249,6 +252,14 @@ class Place:
     def error(self, message: str, help: str | None = None) -> MaseError:
         """An error that names the operator."""
         return MaseError.of(f"{self.kind}: {message}", node=self.output, help=help)
+
+
+def _scalable(op: Op, role: str, value: Value) -> Value:
+    """A constant for a role; without its grid if that has a scale that the role cannot have."""
+    made = quantized_op(type(op), "scale_integer")
+    if value.scaled is None or (made is not None and f"{role}_scale" in made.scale_roles()):
+        return value
+    return value.plain()
 
 
 def identifier(name: str, dots: bool = False) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from mase.frontends.onnx.grids import activation_format, weight_format
+from mase.frontends.onnx.grids import activation_format, recentred, weight_format
 from mase.frontends.onnx.place import Place
 from mase.frontends.onnx.registry import from_onnx
 from mase.frontends.onnx.value import Scaled, Value
@@ -28,7 +29,17 @@ _ENDS = {
     torch.uint16: (0, 2**16 - 1),
     torch.int32: (-(2**31), 2**31 - 1),
 }
-_MIDDLES = (2**7, 2**15)
+_ROUNDED: dict[str, Callable[[Tensor], Tensor]] = {
+    "ROUND": torch.round,
+    "HALF_EVEN": torch.round,
+    "FLOOR": torch.floor,
+    "CEIL": torch.ceil,
+    "ROUND_TO_ZERO": torch.trunc,
+    "DOWN": torch.trunc,
+    "UP": lambda x: x.sign() * x.abs().ceil(),
+    "HALF_UP": lambda x: x.sign() * (x.abs() + 0.5).floor(),
+    "HALF_DOWN": lambda x: x.sign() * (x.abs() - 0.5).ceil(),
+}
 _ROUNDINGS: dict[str, Rounding] = {"ROUND": "half_even", "HALF_EVEN": "half_even", "FLOOR": "floor"}
 
 
@@ -67,10 +78,7 @@ def dequantize(place: Place) -> Value:
         raise place.error("its operand is no result of QuantizeLinear")
     if not torch.equal(grid.scale.reshape(-1), scale.reshape(-1)) or not torch.equal(grid.zero_point, zero):
         raise place.error("its scale is not that of the QuantizeLinear before")
-    if int(grid.zero_point.reshape(-1)[0]) in _MIDDLES and grid.low >= 0:  # signed numbers, written unsigned
-        grid = _moved(grid, -int(grid.zero_point.reshape(-1)[0]))
-    elif grid.low < 0 and bool(grid.zero_point.any()):  # signed codes around another zero are unsigned ones
-        grid = _moved(grid, -grid.low)
+    grid = recentred(grid)
     zero_code = int(grid.zero_point.reshape(-1)[0])
     floors = grid.low == zero_code  # what is negative becomes 0, which a relu did before
     format = activation_format(replace(grid, low=0) if zero_code > 0 and floors else grid)
@@ -94,11 +102,6 @@ def _needs_no_relu(node: Node) -> bool:
     return isinstance(node.op, Input) or never_negative(node)
 
 
-def _moved(grid: Scaled, by: int) -> Scaled:
-    """The same numbers by other codes."""
-    return replace(grid, low=grid.low + by, high=grid.high + by, zero_point=grid.zero_point + by)
-
-
 def _constant(place: Place, value: Value, scale: Tensor, zero: Tensor) -> Value:
     codes, axis = value.const, place.get("axis", 1)
     assert codes is not None
@@ -117,8 +120,13 @@ def _constant(place: Place, value: Value, scale: Tensor, zero: Tensor) -> Value:
         shape[axis] = -1
     numbers = (codes.long() - zero.reshape(shape if zero.numel() > 1 else [1] * codes.dim())).float()
     weight = numbers * (scale.reshape(shape) if scale.numel() > 1 else scale.reshape(()))
-    grid = Scaled(scale, zero, low, high, axis)
-    return Value(const=weight, key=key, format=weight_format(grid, weight))
+    return _on_grid(Value(const=weight, key=key), Scaled(scale, zero, low, high, axis), weight)
+
+
+def _on_grid(value: Value, grid: Scaled, numbers: Tensor) -> Value:
+    """A constant whose numbers lie on a grid."""
+    format, scaled = weight_format(grid, numbers) or (None, None)
+    return replace(value, const=numbers, format=format, scaled=scaled)
 
 
 @from_onnx("Quant")
@@ -128,6 +136,8 @@ def quant(place: Place) -> Value:
     bits, mode = int(place.const(3)), str(place.get("rounding_mode", "ROUND"))
     signed, narrow = bool(place.get("signed", 1)), bool(place.get("narrow", 0))
     low, high = (-(2 ** (bits - 1)) + narrow, 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1 - narrow)
+    if signed and bits == 1:
+        raise place.error("one signed bit is -1 and 0 here, and -1 and 1 there", help="write BipolarQuant")
     axis = next((i for i, n in enumerate(scale.shape) if n > 1), 0)
     grid = Scaled(
         scale.reshape(-1) if scale.numel() > 1 else scale.reshape(()),
@@ -137,7 +147,7 @@ def quant(place: Place) -> Value:
         axis,
     )
     if value.const is not None:
-        return replace(value, format=weight_format(grid, value.const))
+        return _on_grid(value, grid, _quantized(place, value.const, scale, zero, grid))
     if mode == "CEIL" and _is_half(value, grid):  # a floor to halves and a ceiling: half up
         value, rounding = replace(value, format=None, scaled=None), "half_up"
     elif mode == "HALF_UP" and not signed:
@@ -152,6 +162,15 @@ def quant(place: Place) -> Value:
     if format is None:
         raise place.error(f"codes from {low} to {high} with {scale.numel()} scales are those of no format")
     return replace(value, format=format, scaled=None if isinstance(format, Fixed) else grid)
+
+
+def _quantized(place: Place, numbers: Tensor, scale: Tensor, zero: Tensor, grid: Scaled) -> Tensor:
+    """What ``Quant`` makes of a constant."""
+    mode = str(place.get("rounding_mode", "ROUND"))
+    if mode not in _ROUNDED:
+        raise place.error(f"rounding {mode} is unknown", help=f"one of {', '.join(_ROUNDED)}")
+    codes = _ROUNDED[mode]((numbers.float() / scale + zero).clamp(grid.low, grid.high))
+    return (codes - zero) * scale + 0.0  # integers know no -0
 
 
 def _is_half(value: Value, grid: Scaled) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -83,18 +82,12 @@ def _matmul(place: Place) -> Value:
 
 
 def _linear(place: Place, transposed: bool) -> Value:
-    weight = place.value(1)
-    tensor_ = place.const(1)
-    if not transposed:
-        tensor_ = tensor_.t().contiguous()
-    format: Any = weight.format
-    if not transposed and getattr(format, "channel", None) is not None:
-        format = replace(format, channel=1 - format.channel)
-    given = Value(const=tensor_, key=weight.key, format=format)
+    place.const(1)  # or an error
+    weight = place.value(1) if transposed else place.value(1).permuted((1, 0))
     bias = place.value(2) if place.has(2) else None
     if bias is not None and (bias.const is None or bias.const.dim() != 1):
         raise place.error("a bias that is no constant vector has no form in nn.linear")
-    return place.add(nn.Linear(), place.value(0), roles={"weight": given, "bias": bias})
+    return place.add(nn.Linear(), place.value(0), roles={"weight": weight, "bias": bias})
 
 
 @from_onnx(*_BINARY)
@@ -124,7 +117,8 @@ def _bias(place: Place, x: Value, bias: Value) -> Value | None:
     if not fits or vector.shape[0] != node.tensor_type.shape[-1]:
         return None
     if isinstance(node.op, QuantizedOp):
-        node.op = with_formats(node.op, node.op.formats | {"bias": bias.format})
+        format = None if bias.scaled is not None else bias.format
+        node.op = with_formats(node.op, node.op.formats | {"bias": format})
     key = f"{node.params['weight'].removesuffix('.weight')}.bias"
     place.graph.state[key] = vector
     node.params = {**node.params, "bias": key}

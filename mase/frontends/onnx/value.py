@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mase.ir.dim import Dim
 from mase.ir.format import Format
+from mase.ir.formats import Integer
 from mase.ir.graph import Node
 
 if TYPE_CHECKING:
@@ -59,6 +61,20 @@ class Value:
     dims: tuple[Dim, ...] | None = None
     scalar: bool = False
     grid_before: tuple[Format, Scaled | None] | None = None
+
+    def plain(self) -> Value:
+        """The same constant, whose numbers say it all, in float."""
+        return replace(self, format=None, scaled=None)
+
+    def permuted(self, order: Sequence[int]) -> Value:
+        """A constant with its dimensions in another order, and its grid with it."""
+        assert self.const is not None
+        const, format, scaled = self.const.permute(*order).contiguous(), self.format, self.scaled
+        if isinstance(format, Integer) and format.channel is not None:
+            channel = list(order).index(format.channel % self.const.dim())
+            format = replace(format, channel=channel)
+            scaled = None if scaled is None else replace(scaled, axis=channel)
+        return replace(self, const=const, format=format, scaled=scaled)
 
     def of(self, node: Node) -> Value:
         """The same grid for a value that only moved."""

@@ -75,14 +75,20 @@ class QuantizedOp(Op):
 
     @classmethod
     def scale_roles(cls) -> tuple[str, ...]:
-        """Roles of scales from outside: ``data_in_scale`` and ``data_in_zero_point`` for each operand.
+        """Roles of scales from outside: ``weight_scale`` and ``weight_zero_point`` for operands and weights.
 
-        An operand in ``int<8>`` takes its scale from itself unless the node has one here. ``data_in_range``,
-        the least and the largest value, is there where training moves the scale by what it sees.
+        What is in ``int<8>`` takes its scale from itself unless the node has one here. An operand also has
+        ``data_in_range``, the least and the largest value, where training moves the scale by what it sees.
         """
+        if cls.family == "integer":
+            return ()
         schema = cls.base.schema()
         operands = [role for role in cls.roles if role in (*schema.operands, schema.rest)]
-        return tuple(f"{r}_{what}" for r in operands * (cls.family != "integer") for what in _SCALE)
+        weights = [role for role in cls.roles if role in schema.roles and role != "bias"]
+        return (
+            *(f"{role}_{what}" for role in operands for what in _OPERAND_SCALE),
+            *(f"{role}_{what}" for role in weights for what in _SCALE),
+        )
 
     @classmethod
     def schema(cls) -> OperandSchema:
@@ -154,7 +160,8 @@ class QuantizedOp(Op):
 
 _SCALED = "scale_integer"
 _TABLED = ("integer", _SCALED)
-_SCALE = ("scale", "zero_point", "range")
+_SCALE = ("scale", "zero_point")
+_OPERAND_SCALE = (*_SCALE, "range")
 
 
 def derive(base: type[Op], family: str) -> type[QuantizedOp]:

@@ -97,9 +97,15 @@ def codes_of(
     return (found.codes if isinstance(found, Encoded) else found).long()
 
 
-def weight_codes(weight: Tensor, format: Integer) -> tuple[Tensor, list[Fraction]]:
-    """The codes of a weight in ``int<W>`` less their zero points, and the exact scale or scales."""
-    found = encode(weight.detach(), format)
+def weight_codes(weight: Tensor, format: Integer, given: Scale | None) -> tuple[Tensor, list[Fraction]]:
+    """The codes of a weight in ``int<W>`` less their zero points, and the exact scale or scales.
+
+    Args:
+        weight: the weight.
+        format: its format.
+        given: its scales; None for those that it has itself.
+    """
+    found = encode(weight.detach(), format, given)
     assert isinstance(found, Encoded)
     assert found.scale.value is not None
     codes = found.codes.long()

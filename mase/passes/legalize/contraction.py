@@ -20,6 +20,7 @@ from mase.passes.legalize.constants import codes_of, weight_codes
 from mase.passes.legalize.registry import legalize
 from mase.passes.legalize.value import FIT, Scaling, Value
 from mase.runtime.exact.requantize import shift_round
+from mase.runtime.given_scales import given_scale
 from mase.runtime.kernels import quantize
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def weight_of(node: Node, legal: Legalizer, role: str = "weight") -> Weight:
             f"{role} = {format} has scales that differ within a sum",
             f"use int<{format.width}> or int<{format.width},channel=0>",
         )
-    codes, scales = weight_codes(weight, format)
+    codes, scales = weight_codes(weight, format, given_scale(node, role))
     code = (
         Code.holding(min(int(codes.min()), -1), int(codes.max()))
         if format.asym

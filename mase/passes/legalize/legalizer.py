@@ -31,6 +31,7 @@ from mase.passes.legalize.moves import Mover, is_float, is_relu
 from mase.passes.legalize.registry import legalize
 from mase.passes.legalize.requantizing import requantization
 from mase.passes.legalize.value import FIT, Scaling, Target, Value
+from mase.runtime.given_scales import positive
 from mase.runtime.lowering.quantized import may_stay_wide
 
 __all__ = ["Boundary", "Legalizer"]
@@ -147,7 +148,7 @@ class Legalizer:
         keys = {
             w: node.params[f"{role}_{w}"] for w in ("scale", "zero_point") if f"{role}_{w}" in node.params
         }
-        scale = Fraction(float(self.old.state[keys["scale"]].detach().abs()))
+        scale = Fraction(float(positive(self.old.state[keys["scale"]])))
         zero = int(self.old.state[keys["zero_point"]]) if "zero_point" in keys else 0
         return Target(format, scale, zero, format.code_min, format.code_max, tuple(keys.items()))
 

@@ -18,7 +18,7 @@ from mase.passes.analyses.calibration import Split, collect_sketches
 from mase.passes.analyses.sketch import Sketch, sketch
 from mase.passes.analyses.statistics import Statistics
 from mase.passes.context import Context
-from mase.passes.transforms.choose_scales import least_error_scale, scale_of_range
+from mase.passes.transforms.choose_scales import least_error_scale, least_error_scales, scale_of_range
 from mase.passes.transforms.nonlinear import function_range
 from mase.passes.transforms.quantize_rules import float_op
 
@@ -113,6 +113,23 @@ class Chooser:
         if self._calibrate == "range" or not found.count:
             return scale_of_range(format, found.min, found.max)
         return least_error_scale(format, found.min, found.max, found.squared_error)
+
+    def weight_scale(self, node: Node, role: str, format: Integer) -> Scale:
+        """The scale of a weight, or of each of its channels, by the same rule.
+
+        Args:
+            node: the node, still in float.
+            role: one of its weights.
+            format: a format with scales for the tensor or its channels.
+        """
+        from mase.runtime.kernels import scale_of
+
+        (weight,) = self._tensors(node, role)
+        if self._calibrate == "mse":
+            return least_error_scales(format, weight)
+        found = scale_of(weight, format)
+        assert found is not None
+        return found
 
     # -- operands ---------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
-"""Scales of activations in ``int<W>``: taken from what was seen, and kept in the state."""
+"""Scales of operands and weights in ``int<W>``: taken from their numbers once, and kept in the state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from itertools import chain, count
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -17,32 +17,43 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Scales",
+    "WeightScales",
     "drop_scales",
     "give_scale",
+    "give_weight_scale",
     "least_error_scale",
+    "least_error_scales",
     "range_of_scale",
     "scale_of_range",
     "scaled_roles",
+    "scaled_weights",
 ]
 
 Scales = Literal["static", "dynamic", "learned", "moving"]
 """Whether activations have a scale of their own: one from calibration, none, one that the gradient moves in
 training, one that follows what is seen in training."""
 
+WeightScales = Literal["dynamic", "static", "learned"]
+"""Whether weights have scales of their own: none, those of the weights as they are, or such that the gradient
+moves in training."""
+
 _SHARES = tuple(1.0 - 0.05 * i for i in range(15))  # of the range, to compare by their error
 
 
 def scaled_roles(op: QuantizedOp) -> list[tuple[str, Integer]]:
     """The operands in a format with one scale for the whole tensor, which may come from calibration."""
-    known = op.scale_roles()
-    return [
-        (role, format)
-        for role, format in op.formats.items()
-        if isinstance(format, Integer)
-        and f"{role}_scale" in known
-        and format.reach == "tensor"
-        and format.channel is None
-    ]
+    return [(r, f) for r, f in _scaled(op) if f"{r}_range" in op.scale_roles() and f.channel is None]
+
+
+def scaled_weights(op: QuantizedOp) -> list[tuple[str, Integer]]:
+    """The weights in a format with one scale for the tensor or for each channel, which may be kept."""
+    return [(role, format) for role, format in _scaled(op) if f"{role}_range" not in op.scale_roles()]
+
+
+def _scaled(op: QuantizedOp) -> Iterator[tuple[str, Integer]]:
+    for role, format in op.formats.items():
+        if isinstance(format, Integer) and f"{role}_scale" in op.scale_roles() and format.reach == "tensor":
+            yield role, format
 
 
 def scale_of_range(format: Integer, low: float, high: float) -> Scale:
@@ -80,6 +91,36 @@ def least_error_scale(
     return min((scale_of_range(format, low * share, high * share) for share in _SHARES), key=error)
 
 
+def least_error_scales(format: Integer, weight: Tensor) -> Scale:
+    """The scale of a weight, or of each of its channels, with the least mean squared error.
+
+    Args:
+        format: the format.
+        weight: of any shape; the candidates are shares of its range, or of that of each channel.
+
+    Example:
+        >>> import torch
+        >>> weight = torch.tensor([[1.0, 0.5, 0.5], [0.1, 0.0, 0.0]])
+        >>> least_error_scales(Integer(2, channel=0), weight).value  # 1 becomes 0.65, and each 0.5 as well
+        tensor([0.6500, 0.1000])
+    """
+    import torch
+
+    from mase.runtime.kernels import Scale, quantize, scale_of
+
+    whole = scale_of(weight, format)
+    assert whole is not None
+    assert whole.value is not None
+    dims = [d for d in range(weight.dim()) if format.channel is None or d != format.channel % weight.dim()]
+    best, least = whole.value, torch.full_like(whole.value, torch.inf, dtype=torch.float64)
+    for share in _SHARES:
+        scale = whole.value * share
+        off = quantize(weight, format, Scale(scale, whole.zero_point)).double() - weight
+        error = off.square().sum(dims) if dims else off.square()
+        best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
+    return Scale(best, whole.zero_point)
+
+
 def range_of_scale(format: Integer, scale: Scale) -> Tensor:
     """The range that a scale is that of, float32[2].
 
@@ -105,7 +146,6 @@ def give_scale(node: Node, role: str, scale: Scale, scales: Scales) -> None:
         scale: its scale and zero point.
         scales: whether, and how, training moves it.
     """
-    learn = scales == "learned"
     parts = {"scale": scale.value, "zero_point": scale.zero_point}
     if scales == "moving":
         format = cast(QuantizedOp, node.op).formats[role]
@@ -117,9 +157,30 @@ def give_scale(node: Node, role: str, scale: Scale, scales: Scales) -> None:
             continue
         key = _unused(node.graph, f"{home}.{role}_{what}")
         node.graph.state[key] = tensor
-        kind = "parameter" if learn and what == "scale" else "buffer"
+        kind = "parameter" if scales == "learned" and what == "scale" else "buffer"
         node.graph.state.declare(key, node.graph.state.entry(key).type, kind)
         node.params = {**node.params, f"{role}_{what}": key}
+
+
+def give_weight_scale(
+    node: Node, role: str, scale: Scale, scales: Scales, known: MutableMapping[object, dict[str, str]]
+) -> None:
+    """The same for a weight, which has one scale however many nodes use it in a format.
+
+    Args:
+        node: the quantized node.
+        role: the weight.
+        scale: its scales and zero points.
+        scales: whether training moves them.
+        known: the keys that weights got, which this one finds its own in or adds them to.
+    """
+    weight = node.graph.state.resolve(node.params[role]), cast(QuantizedOp, node.op).formats[role]
+    if weight in known:
+        node.params = {**node.params, **{f"{role}_{what}": key for what, key in known[weight].items()}}
+        return
+    give_scale(node, role, scale, scales)
+    given = {what: node.params.get(f"{role}_{what}") for what in ("scale", "zero_point")}
+    known[weight] = {what: key for what, key in given.items() if key is not None}
 
 
 def drop_scales(node: Node) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mase.ir.format import Format
@@ -37,18 +37,33 @@ def pack(graph: Graph, ctx: Context) -> None:
     calls = {n.name: n for n in lowered.graph.nodes}
     for key, users in _weights(graph).items():
         (node, role, format), *others = users
-        if any(other != format for *_, other in others) or _is_seen_otherwise(graph, key, users):
+        scales = _scales(node, role)
+        unlike = any(other != format or not _equal(scales, _scales(n, r)) for n, r, other in others)
+        if unlike or _is_seen_otherwise(graph, key, users):
             ctx.reject(node, f"weight {key!r} is also used in another format")
             continue
         if format is None:
             continue
         rounded = _rounded(lowered, calls[node.name], role, graph.state[key])
-        if rounded is None or not is_packable(rounded, format):
+        if rounded is None or not is_packable(rounded, format, scales):
             ctx.reject(node, f"weight {key!r} does not come back from the codes of {format}")
             continue
         graph.state[key] = rounded
-        graph.state.store_as(key, format)
+        graph.state.store_as(key, format, scales)
         ctx.stat("packed")
+
+
+def _scales(node: Node, role: str) -> dict[str, Tensor]:
+    """The scales that a weight is given, as parts of a file."""
+    from mase.runtime.given_scales import given_scale
+
+    found = given_scale(node, role)
+    parts = {} if found is None else {"value": found.value, "zero_point": found.zero_point}
+    return {part: tensor.clone() for part, tensor in parts.items() if tensor is not None}
+
+
+def _equal(some: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> bool:
+    return some.keys() == others.keys() and all(bool((some[p] == others[p]).all()) for p in some)
 
 
 def _weights(graph: Graph) -> dict[str, list[tuple[Node, str, Format | None]]]:

@@ -18,7 +18,15 @@ from mase.passes.analyses.not_quantized import NotQuantized
 from mase.passes.context import Context
 from mase.passes.registry import register_pass
 from mase.passes.transforms.choose_formats import Calibrate, Chooser
-from mase.passes.transforms.choose_scales import Scales, drop_scales, give_scale, scaled_roles
+from mase.passes.transforms.choose_scales import (
+    Scales,
+    WeightScales,
+    drop_scales,
+    give_scale,
+    give_weight_scale,
+    scaled_roles,
+    scaled_weights,
+)
 from mase.passes.transforms.left_in_float import obstacle, reservation, tables
 from mase.passes.transforms.nonlinear import MASK, check_tables, mask_sums, with_results
 from mase.passes.transforms.quantize_rules import Rule, float_op, known_roles, parse_rule, spread
@@ -61,6 +69,10 @@ class Quantize:
             kept in the state; ``dynamic`` anew from each tensor; ``learned`` as static, then trained;
             ``moving`` as static, then following the range of what training sees.
             Formats with a ``channel``, ``group`` or ``token`` are always dynamic.
+        weight_scales: where weights in ``int<W>`` get theirs from, also those with a ``channel``: ``dynamic``
+            from the weights at each step, ``static`` once by ``calibrate``, ``learned`` as static, then
+            trained (LSQ). By default ``static`` for ``calibrate=mse``, else ``dynamic``, as always with a
+            ``group`` or ``token``.
         rounding: how every quantizer of the graph rounds; by default each as its format says.
         nonlinear: how softmax, activations, layer and RMS norm, and attention compute where
             operands are ``fixed<W,F>`` or have one static scale: ``float``, or ``table`` in integers alone,
@@ -80,6 +92,7 @@ class Quantize:
     batches: int = 8
     split: Split = "train"
     scales: Scales = "static"
+    weight_scales: WeightScales | None = None
     rounding: Rounding | None = None
     nonlinear: Nonlinear = "float"
     requant: Requant = "float"
@@ -125,13 +138,17 @@ class Quantize:
                 node.meta.set(NotQuantized(reason=plan))
                 ctx.stat("left in float")
         scales = [self._scales_of(node, op, chooser) for node, op in plans]
+        weights = [self._weight_scales_of(node, op, chooser) for node, op in plans]
         # Only now, so that statistics were those of the graph as it came.
-        for (node, op), own in zip(plans, scales, strict=True):
+        shared: dict[object, dict[str, str]] = {}
+        for (node, op), own, of_weights in zip(plans, scales, weights, strict=True):
             drop_scales(node)
             node.op = op
             node.meta.drop(NotQuantized)
             for role, scale in own.items():
                 give_scale(node, role, scale, self.scales)
+            for role, scale in of_weights.items():
+                give_weight_scale(node, role, scale, self._of_weights, shared)
             _note_rounded_bias(node, op, ctx)
             ctx.stat("quantized")
         graph.level = "quantized"
@@ -152,6 +169,16 @@ class Quantize:
                 )
             return {}
         return {role: chooser.scale(node, role, format) for role, format in scaled_roles(op)}
+
+    @property
+    def _of_weights(self) -> WeightScales:
+        return self.weight_scales or ("static" if self.calibrate == "mse" else "dynamic")
+
+    def _weight_scales_of(self, node: Node, op: QuantizedOp, chooser: Chooser) -> dict[str, Scale]:
+        if self._of_weights == "dynamic":
+            return {}
+        found = [(role, format) for role, format in scaled_weights(op) if role in node.params]
+        return {role: chooser.weight_scale(node, role, format) for role, format in found}
 
     def _base(self) -> Formats:
         default = _EIGHT_BITS if self.default is None else self.default

@@ -155,10 +155,10 @@ class QuantizedModule(nn.Module, ABC):
         *,
         learn: bool = False,
     ) -> None:
-        """Quantize an operand in ``int<W>`` with a fixed scale instead of one of its own each time.
+        """Quantize an operand or a weight in ``int<W>`` with a given scale instead of its own each time.
 
         Args:
-            role: the operand.
+            role: the operand or the weight.
             scale: one positive number, or one for each index of the format's ``channel``; becomes the
                 buffer or parameter ``<role>_scale``.
             zero_point: the codes of 0 if the format is ``asym``; becomes ``<role>_zero_point``.

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mase.ir import Format
 from mase.ir.formats import Fixed, Integer
 from mase.runtime.exact.alignment import align, code_width
+from mase.runtime.given_scales import positive
 from mase.runtime.kernels import Scale, quantize, scale_of
-from mase.runtime.kernels.integer import LEAST_SCALE, exact_values
+from mase.runtime.kernels.integer import exact_values
 
 if TYPE_CHECKING:
     from mase.runtime.modules.base import QuantizedModule
@@ -38,12 +38,12 @@ __all__ = [
 
 
 def operand_scale(module: QuantizedModule, role: str) -> Scale | None:
-    """The static scale of an operand in ``int<W>``; None if it has none."""
+    """The static scale, or scales, of an operand or a weight in ``int<W>``; None if it has none."""
     if not isinstance(module.formats.get(role), Integer) or not hasattr(module, f"{role}_scale"):
         return None
     scale: Tensor = getattr(module, f"{role}_scale")
     zero_point: Tensor | None = getattr(module, f"{role}_zero_point", None)
-    return Scale(scale.detach().abs().clamp_min(LEAST_SCALE).float(), zero_point)
+    return Scale(positive(scale), zero_point)
 
 
 def precise(module: QuantizedModule, role: str, x: Tensor) -> Tensor:
@@ -58,20 +58,21 @@ def precise(module: QuantizedModule, role: str, x: Tensor) -> Tensor:
 
 def scales_of(module: QuantizedModule, weight: Tensor) -> tuple[Tensor, Tensor] | None:
     """The float64 scales of ``data_in`` and of a weight, one or one an output; None without."""
-    own = weight_scale(module.formats["weight"], weight)
+    own = weight_scale(module, weight)
     x = single_scale(module, "data_in", weight.device)
     return None if own is None or x is None else (x, own)
 
 
-def weight_scale(format: Format | None, weight: Tensor) -> Tensor | None:
+def weight_scale(module: QuantizedModule, weight: Tensor) -> Tensor | None:
     """The float64 scale of a weight, or those of its outputs along dimension 0; None if it has neither."""
+    format = module.formats["weight"]
     if isinstance(format, Fixed):
         return torch.tensor(format.step, dtype=torch.float64, device=weight.device)
     if not isinstance(format, Integer) or format.channel not in (None, 0):
         return None
     if format.reach == "row":
         return None
-    found = scale_of(weight.detach(), format)
+    found = operand_scale(module, "weight") or scale_of(weight.detach(), format)
     return None if found is None or found.value is None else found.value.double()
 
 

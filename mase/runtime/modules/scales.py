@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from mase.ir.formats import Integer
+from mase.runtime.given_scales import positive
 from mase.runtime.kernels import Scale, quantize
-from mase.runtime.kernels.integer import LEAST_SCALE
 from mase.runtime.kernels.learned import learned_gradients
 
 __all__ = ["fake_quantize_learned"]
@@ -21,8 +21,7 @@ class _Learned(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, scale: Tensor, zero_point: Tensor | None, format: Integer, clip_grad: bool
     ) -> Tensor:
-        # An optimizer may step beyond 0, where no scale is.
-        ctx.given = Scale(scale.detach().abs().clamp_min(LEAST_SCALE), zero_point)
+        ctx.given = Scale(positive(scale), zero_point)
         ctx.format, ctx.clip_grad = format, clip_grad
         ctx.save_for_backward(x)
         return quantize(x, format, ctx.given)

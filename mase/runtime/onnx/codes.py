@@ -14,7 +14,8 @@ from mase.ir.formats.binary import Binary
 from mase.ir.formats.ternary import Ternary
 from mase.ir.ops import conv, nn
 from mase.ir.ops.quantized import QuantizedOp
-from mase.runtime.kernels import Encoded, Scale, encode
+from mase.runtime.given_scales import given_scale
+from mase.runtime.kernels import Encoded, encode
 from mase.runtime.onnx.site import Site, array_of
 
 __all__ = ["Codes", "activation_scale", "bias_codes", "codes_of", "power_of_two"]
@@ -107,8 +108,7 @@ def _scaled(site: Site, role: str, format: Integer) -> Codes:
         rows = site.node.op.axes(role).of(tensor.dim())
         if rows != (tensor.dim() - 1,):
             raise site.error(f"{role} is {format}, whose rows {rows} ONNX cannot share scales along")
-    given = _given(site, role)
-    found = encode(tensor, format) if given is None else encode(tensor, format, given)
+    found = encode(tensor, format, given_scale(site.node, role))
     assert isinstance(found, Encoded)
     assert found.scale.value is not None
     scale = array_of(found.scale.value)
@@ -124,13 +124,6 @@ def _scaled(site: Site, role: str, format: Integer) -> Codes:
     axis = None if axis is None else axis % tensor.dim()
     codes = array_of(found.codes).astype(np.int64)
     return Codes(codes, scale, zero_point, format.code_min, format.code_max, axis, block)
-
-
-def _given(site: Site, role: str) -> Scale | None:
-    if not site.has(f"{role}_scale"):
-        return None
-    zero = site.tensor(f"{role}_zero_point") if site.has(f"{role}_zero_point") else None
-    return Scale(site.tensor(f"{role}_scale"), zero)
 
 
 def _signs(site: Site, role: str, format: Binary | Ternary) -> Codes:
@@ -152,15 +145,14 @@ def activation_scale(site: Site, role: str, format: Fixed | Integer) -> tuple[ND
     """
     if isinstance(format, Fixed):
         return power_of_two(format.frac), 0
-    given = _given(site, role)
+    given = given_scale(site.node, role)
     if given is None or given.value is None or given.value.dim():
         raise site.error(
             f"{role} is {format}, whose scale is taken from each tensor anew",
             help='quantize{scales="static"} keeps one scale; channel, group and token formats have none',
         )
     zero = 0 if given.zero_point is None else int(given.zero_point)
-    scale = given.value.detach().float().abs().clamp_min(2.0**-126)
-    return array_of(scale), zero
+    return array_of(given.value), zero
 
 
 def bias_codes(site: Site) -> Codes | None:

@@ -50,13 +50,11 @@ def inexact_scales(graph: Graph) -> list[tuple[Node, str]]:
 
 def _shifts(node: Node, role: str, format: Integer) -> bool:
     """Whether all scales of an operand are powers of two."""
+    from mase.runtime.given_scales import given_scale
     from mase.runtime.kernels import scale_of
 
-    state, params = node.graph.state, node.params
-    if f"{role}_scale" in params:
-        scale = state[params[f"{role}_scale"]]
-    elif role in params and (found := scale_of(state[params[role]], format)) is not None:
-        scale = found.value
-    else:
-        return True  # printing refuses scales that no one knows
+    found = given_scale(node, role)
+    if found is None and role in node.params:
+        found = scale_of(node.graph.state[node.params[role]], format)
+    scale = None if found is None else found.value  # printing refuses scales that no one knows
     return scale is None or bool((scale.frexp().mantissa.abs() == 0.5).all())
