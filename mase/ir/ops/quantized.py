@@ -152,10 +152,36 @@ class QuantizedOp(Op):
             raise OpError(f"requant: expected one of {', '.join(get_args(Requant))}")
         self._check_tables(*operands, **roles)
         for role in roles.keys() & set(self.scale_roles()):
-            scale = roles.pop(role)
-            if not isinstance(scale, TensorType) or scale.rank > 1:
-                raise OpError(f"{role}: expected one number, or one for each channel, found {scale}")
+            self._check_scale(role, roles.pop(role), roles)
         return self.float_op.infer(*operands, **roles)
+
+    def takes_scales(self, role: str) -> bool:
+        """Whether scales of a role may be given: one number, one a channel, or of weights one a group.
+
+        Groups must lie along the last dimension of a weight, as those of a linear layer do.
+        """
+        format = self.formats.get(role)
+        if not isinstance(format, Integer) or f"{role}_scale" not in self.scale_roles():
+            return False
+        of_weight = f"{role}_range" not in self.scale_roles()
+        in_groups = of_weight and format.group is not None and self.axes(role) == Axes()
+        return format.reach == "tensor" or in_groups
+
+    def _check_scale(self, name: str, scale: Any, roles: Mapping[str, Any]) -> None:
+        role = next(r for r in self.roles if name.removeprefix(f"{r}_") in _OPERAND_SCALE)
+        format, weight = self.formats[role], roles.get(role)
+        if not isinstance(format, Integer) or not self.takes_scales(role):
+            raise OpError(f"{name}: {format} takes no scale from outside")
+        if not isinstance(weight, TensorType):
+            if not isinstance(scale, TensorType) or scale.rank > 1:
+                raise OpError(f"{name}: expected one number, or one for each channel, found {scale}")
+            return
+        try:
+            shape = format.scale_shape([d for d in weight.shape if isinstance(d, int)])
+        except ValueError as error:
+            raise OpError(str(error)) from None
+        if not isinstance(scale, TensorType) or scale.shape != shape:
+            raise OpError(f"{name}: expected shape {list(shape)} for {format}, found {scale}")
 
 
 _SCALED = "scale_integer"

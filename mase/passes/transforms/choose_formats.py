@@ -115,12 +115,12 @@ class Chooser:
         return least_error_scale(format, found.min, found.max, found.squared_error)
 
     def weight_scale(self, node: Node, role: str, format: Integer) -> Scale:
-        """The scale of a weight, or of each of its channels, by the same rule.
+        """The scale of a weight, or of each of its channels or groups, by the same rule.
 
         Args:
             node: the node, still in float.
             role: one of its weights.
-            format: a format with scales for the tensor or its channels.
+            format: its format.
         """
         from mase.runtime.kernels import scale_of
 

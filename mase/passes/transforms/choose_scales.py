@@ -46,13 +46,13 @@ def scaled_roles(op: QuantizedOp) -> list[tuple[str, Integer]]:
 
 
 def scaled_weights(op: QuantizedOp) -> list[tuple[str, Integer]]:
-    """The weights in a format with one scale for the tensor or for each channel, which may be kept."""
+    """The weights in a format whose scales may be kept: one for the tensor, each channel or each group."""
     return [(role, format) for role, format in _scaled(op) if f"{role}_range" not in op.scale_roles()]
 
 
 def _scaled(op: QuantizedOp) -> Iterator[tuple[str, Integer]]:
     for role, format in op.formats.items():
-        if isinstance(format, Integer) and f"{role}_scale" in op.scale_roles() and format.reach == "tensor":
+        if isinstance(format, Integer) and op.takes_scales(role):
             yield role, format
 
 
@@ -92,11 +92,11 @@ def least_error_scale(
 
 
 def least_error_scales(format: Integer, weight: Tensor) -> Scale:
-    """The scale of a weight, or of each of its channels, with the least mean squared error.
+    """The scales of a weight, each with the least mean squared error of the numbers that share it.
 
     Args:
         format: the format.
-        weight: of any shape; the candidates are shares of its range, or of that of each channel.
+        weight: of any shape; the candidates are shares of its range, or of that of each channel or group.
 
     Example:
         >>> import torch
@@ -107,16 +107,16 @@ def least_error_scales(format: Integer, weight: Tensor) -> Scale:
     import torch
 
     from mase.runtime.kernels import Scale, quantize, scale_of
+    from mase.runtime.kernels.integer import sharing_of
 
-    whole = scale_of(weight, format)
+    whole, sharing = scale_of(weight, format), sharing_of(format)
     assert whole is not None
     assert whole.value is not None
-    dims = [d for d in range(weight.dim()) if format.channel is None or d != format.channel % weight.dim()]
     best, least = whole.value, torch.full_like(whole.value, torch.inf, dtype=torch.float64)
     for share in _SHARES:
         scale = whole.value * share
         off = quantize(weight, format, Scale(scale, whole.zero_point)).double() - weight
-        error = off.square().sum(dims) if dims else off.square()
+        error = sharing.reduce(torch.sum, sharing.arrange(off.square()))
         best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
     return Scale(best, whole.zero_point)
 

@@ -69,10 +69,10 @@ class Quantize:
             kept in the state; ``dynamic`` anew from each tensor; ``learned`` as static, then trained;
             ``moving`` as static, then following the range of what training sees.
             Formats with a ``channel``, ``group`` or ``token`` are always dynamic.
-        weight_scales: where weights in ``int<W>`` get theirs from, also those with a ``channel``: ``dynamic``
-            from the weights at each step, ``static`` once by ``calibrate``, ``learned`` as static, then
-            trained (LSQ). By default ``static`` for ``calibrate=mse``, else ``dynamic``, as always with a
-            ``group`` or ``token``.
+        weight_scales: where weights in ``int<W>`` get theirs from, also those of a ``channel`` or ``group``:
+            ``dynamic`` from the weights at each step, ``static`` once by ``calibrate``, ``learned`` as
+            static, then trained (LSQ). By default ``static`` for ``calibrate=mse``, else ``dynamic``, as
+            always where a ``group`` is no part of the last dimension (in convolutions).
         rounding: how every quantizer of the graph rounds; by default each as its format says.
         nonlinear: how softmax, activations, layer and RMS norm, and attention compute where
             operands are ``fixed<W,F>`` or have one static scale: ``float``, or ``table`` in integers alone,

@@ -17,7 +17,7 @@ from mase.runtime.kernels.bits import code_type, finite, gradient_between, refus
 from mase.runtime.kernels.encoded import Encoded, Scale
 from mase.runtime.kernels.sharing import Sharing, check_shape
 
-__all__ = ["LEAST_SCALE", "IntegerKernel", "exact_values"]
+__all__ = ["LEAST_SCALE", "IntegerKernel", "exact_values", "sharing_of"]
 
 LEAST_SCALE = 2.0**-126
 """The scale of nothing but zeros: the smallest normal float32."""
@@ -27,7 +27,8 @@ def _working_type(format: Integer) -> torch.dtype:
     return torch.float32 if format.width <= 24 else torch.float64
 
 
-def _sharing(format: Integer) -> Sharing:
+def sharing_of(format: Integer) -> Sharing:
+    """Which numbers share a scale."""
     return Sharing(format.channel, format.group, format.token)
 
 
@@ -37,7 +38,7 @@ class IntegerKernel(ScaledKernel[Integer]):
 
     def scale_of(self, x: Tensor, format: Integer) -> Scale:
         check_shape(format, x.shape)
-        sharing = _sharing(format)
+        sharing = sharing_of(format)
         x = finite(sharing.arrange(x.to(_working_type(format))))
         low: Tensor | None = None
         if format.signed:
@@ -66,20 +67,20 @@ class IntegerKernel(ScaledKernel[Integer]):
     def encode(self, x: Tensor, format: Integer, scale: Scale | None = None) -> Encoded:
         refuse_nan(x, format)
         scale = scale or self.scale_of(x, format)
-        sharing = _sharing(format)
+        sharing = sharing_of(format)
         codes = _codes(sharing.arrange(x.to(_working_type(format))), format, scale)
         dtype = code_type(format.code_min, format.code_max)
         return Encoded(sharing.restore(codes.to(dtype), x.shape), scale)
 
     def decode(self, codes: Encoded, format: Integer) -> Tensor:
         check_shape(format, codes.codes.shape, codes.scale.value, codes.scale.zero_point)
-        sharing = _sharing(format)
+        sharing = sharing_of(format)
         arranged = sharing.arrange(codes.codes.to(_working_type(format)))
         return sharing.restore(_values(arranged, format, codes.scale), codes.codes.shape)
 
     def quantize(self, x: Tensor, format: Integer, scale: Scale | None = None) -> Tensor:
         scale = scale or self.scale_of(x, format)
-        sharing = _sharing(format)
+        sharing = sharing_of(format)
         codes = _codes(sharing.arrange(x.to(_working_type(format))), format, scale)
         return sharing.restore(saturated(_values(codes, format, scale), x.dtype), x.shape)
 
@@ -88,7 +89,7 @@ class IntegerKernel(ScaledKernel[Integer]):
     ) -> Tensor:
         if scale is None:  # what the scale was taken from is its range
             return gradient_between(gradient, x, format.min, math.inf)
-        sharing = _sharing(format)
+        sharing = sharing_of(format)
         arranged = sharing.arrange(x.to(_working_type(format)))
         limits = (torch.full_like(arranged[..., :1], c) for c in (format.code_min, format.code_max))
         low, high = (_values(k, format, scale) for k in limits)
@@ -106,7 +107,7 @@ def exact_values(x: Tensor, format: Integer, scale: Scale) -> Tensor:
         format: the format of the codes.
         scale: their scale.
     """
-    sharing = _sharing(format)
+    sharing = sharing_of(format)
     working = torch.float64 if x.dtype == torch.float64 else _working_type(format)
     codes = _codes(sharing.arrange(x.to(working)), format, scale).double()
     return sharing.restore(_values(codes, format, scale), x.shape)
@@ -115,7 +116,7 @@ def exact_values(x: Tensor, format: Integer, scale: Scale) -> Tensor:
 def _codes(x: Tensor, format: Integer, scale: Scale) -> Tensor:
     """Codes as floats, in a new tensor."""
     assert scale.value is not None
-    sharing = _sharing(format)
+    sharing = sharing_of(format)
     codes = round_units(x / sharing.spread(scale.value, x).to(x.dtype), format.rounding)
     if scale.zero_point is not None:
         codes += sharing.spread(scale.zero_point, x)
@@ -124,7 +125,7 @@ def _codes(x: Tensor, format: Integer, scale: Scale) -> Tensor:
 
 def _values(codes: Tensor, format: Integer, scale: Scale) -> Tensor:
     assert scale.value is not None
-    sharing = _sharing(format)
+    sharing = sharing_of(format)
     if scale.zero_point is not None:
         codes = codes - sharing.spread(scale.zero_point, codes)
     values = codes * sharing.spread(scale.value, codes).to(codes.dtype)

@@ -9,7 +9,7 @@ from mase.ir.formats import Integer
 from mase.runtime import native
 from mase.runtime.kernels.base import scaled_kernel
 from mase.runtime.kernels.encoded import Scale
-from mase.runtime.kernels.sharing import Sharing
+from mase.runtime.kernels.integer import sharing_of
 
 __all__ = ["learned_gradients"]
 
@@ -43,7 +43,7 @@ def learned_gradients(gradient: Tensor, x: Tensor, format: Integer, scale: Scale
     if plan:
         by_x, total = plan.gradients(gradient, x, value, scale.zero_point, learn=True)
     else:
-        kernel, sharing = scaled_kernel(format), Sharing(format.channel, format.group, format.token)
+        kernel, sharing = scaled_kernel(format), sharing_of(format)
         by_x = kernel.pass_gradient(gradient, x, format, scale)
         change = gradient * kernel.quantize(x, format, scale) - by_x * x
         total = sharing.reduce(torch.sum, sharing.arrange(change.double()))

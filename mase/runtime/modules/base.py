@@ -159,8 +159,8 @@ class QuantizedModule(nn.Module, ABC):
 
         Args:
             role: the operand or the weight.
-            scale: one positive number, or one for each index of the format's ``channel``; becomes the
-                buffer or parameter ``<role>_scale``.
+            scale: one positive number, or one for each index of the format's ``channel`` or each ``group`` of
+                a weight; becomes the buffer or parameter ``<role>_scale``.
             zero_point: the codes of 0 if the format is ``asym``; becomes ``<role>_zero_point``.
             range: float32[2], the least and the largest value, for a scale that follows what training sees;
                 becomes the buffer ``<role>_range``.
@@ -170,7 +170,7 @@ class QuantizedModule(nn.Module, ABC):
             MaseError: if the operand has no such format.
         """
         format = self.formats.get(role)
-        if not isinstance(format, Integer) or format.reach != "tensor":
+        if not isinstance(format, Integer) or not self.mase_op.takes_scales(role):
             raise MaseError.of(
                 f"{role} is {format}, which takes no scale from outside", help="a format such as int<8> does"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ from torch import Tensor, nn
 import mase
 from mase.ir import Graph, parse_format
 from mase.ir.formats import Integer
+from mase.ir.verify import verify
 from mase.passes import Pipeline
 from mase.passes.transforms.choose_scales import least_error_scales
 from mase.runtime.integer import Interpreter
 from mase.runtime.kernels import Scale, quantize, scale_of
 from mase.runtime.modules.scales import fake_quantize_learned
+from mase.runtime.onnx import QdqQuantizers, print_graph
 from tests.runtime.onnx.cases import Rows
-from tests.runtime.onnx.running import integer_mismatches
+from tests.runtime.onnx.running import checked, integer_mismatches, run
 
 WEIGHTS = ["int<4>", "int<3,narrow,channel=0>", "uint<4,asym,channel=0>"]
 
@@ -41,7 +44,7 @@ def images(count: int = 32) -> Tensor:
 def quantized(weight: str, options: str = "", data_in: str = "int<8>") -> Graph:
     torch.manual_seed(0)
     graph = mase.trace(Net().eval(), args=(images(),))
-    whole = weight.replace(",channel=0", "")  # of a transposed convolution's weight, channels are inputs
+    whole = re.sub(",(channel|group)=[0-9]+", "", weight)  # in a transposed convolution, channels are inputs
     rules = f'rules=[{{op="nn.conv_transpose2d" weight="{whole}"}}]'
     formats = f'default={{data_in="{data_in}" weight="{weight}"}}'
     return Pipeline(f"quantize{{{formats} {rules} {options}}}").run(graph, data=Rows(images()))
@@ -52,17 +55,17 @@ def outputs(graph: Graph, x: Tensor) -> Tensor:
         return mase.lower(graph).eval()(x)
 
 
-@pytest.mark.parametrize("text", [*WEIGHTS, "int<2,channel=1>", "int<1>", "uint<3>"])
+@pytest.mark.parametrize("text", [*WEIGHTS, "int<2,channel=1>", "int<1>", "uint<3>", "int<4,group=7>"])
 def test_no_share_of_the_range_has_a_smaller_error(text: str) -> None:
     weight = torch.randn(5, 7, generator=torch.Generator().manual_seed(0)) * torch.logspace(-3, 3, 5)[:, None]
     format = parse_format(text)
     assert isinstance(format, Integer)
     found = least_error_scales(format, weight)
     columns = weight.t() if format.channel == 1 else weight
-    parts = [weight] if format.channel is None else list(columns)
+    parts = [weight] if format.channel is None and format.group is None else list(columns)
     assert found.value is not None
     for i, part in enumerate(parts):
-        one = parse_format(text.replace(",channel=0", "").replace(",channel=1", ""))
+        one = parse_format(re.sub(",(channel|group)=.", "", text))
         whole = scale_of(part, one)
         assert whole is not None
         assert whole.value is not None
@@ -100,6 +103,36 @@ def test_the_same_integers_in_every_execution(weight: str, scales: str) -> None:
     Pipeline("legalize-casts").run(graph)
     assert torch.equal(torch.as_tensor(Interpreter(graph)(images()).numpy()), expected)
     assert integer_mismatches(graph, images(), reference=False) == 0
+
+
+def test_groups_keep_scales_where_they_lie_along_the_last_dimension(tmp_path: Path) -> None:
+    graph = quantized("int<4,group=16>", "calibrate=mse")
+    found = {key: str(graph.state.entry(key).type) for key in graph.state if "weight_scale" in key}
+    assert found == {"second.weight_scale": "f32[]", "head.weight_scale": "f32[5,7]"}
+    expected = outputs(graph, images())
+    Pipeline("pack").run(graph)
+    mase.save(graph, tmp_path / "graph.toml")
+    assert torch.equal(outputs(mase.load(tmp_path / "graph.toml"), images()), expected)
+
+
+def test_groups_of_given_scales_are_exported() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(9, 20)
+    graph = mase.trace(nn.Linear(20, 5), args=(x,))
+    Pipeline('quantize{calibrate=mse default={data_in="int<8>" weight="int<4,group=8>"}}').run(
+        graph, data=Rows(x)
+    )
+    assert graph.state["linear.weight_scale"].shape == (5, 3)
+    model = checked(print_graph(graph, QdqQuantizers(), "qdq"))
+    (found,) = run(model, {graph.inputs[0].name: x.numpy()}, optimise=False)
+    torch.testing.assert_close(torch.from_numpy(found), outputs(graph, x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_scale_of_another_shape_breaks_a_rule() -> None:
+    graph = quantized("int<4,channel=0>", "weight_scales=static")
+    graph.state["head.weight_scale"] = torch.ones(3)
+    (found,) = verify(graph)
+    assert "weight_scale: expected shape [5] for int<4,channel=0>, found f32[3]" in found.message
 
 
 @pytest.mark.parametrize("weight", WEIGHTS)
