@@ -9,7 +9,7 @@ from mase.ir import Dtype, TensorType
 from mase.runtime.onnx.site import Site
 from mase.runtime.onnx.types import carrier_of
 
-__all__ = ["F64", "carrier", "centred", "machine", "stored_weight"]
+__all__ = ["F64", "carrier", "centred", "less", "machine", "stored_weight"]
 
 F64 = Dtype("f64")
 _I8, _U8 = Dtype("i8"), Dtype("u8")
@@ -31,13 +31,18 @@ def machine(site: Site, value: int) -> str:
     return site.number(value, carrier(site.result))
 
 
+def less(site: Site, value: str, zero_point: int, format: Dtype) -> str:
+    """A value of a format less the code of 0."""
+    return site.emit("Sub", value, site.number(zero_point, format)) if zero_point else value
+
+
 def centred(site: Site, position: int, zero_point: int) -> str:
     """An operand less the code of 0, in the type of the node's value."""
     wanted = carrier(site.result)
     value = site.input(position)
     if carrier(site.type(position)) != wanted:
         value = site.cast(value, wanted)
-    return site.emit("Sub", value, machine(site, zero_point)) if zero_point else value
+    return less(site, value, zero_point, wanted)
 
 
 def stored_weight(site: Site, *, unsigned: bool, order: tuple[int, ...] | None = None) -> tuple[str, int]:

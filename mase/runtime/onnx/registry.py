@@ -10,7 +10,7 @@ from mase.ir.ops.moves import called_name
 from mase.ir.ops.torch import Call
 from mase.runtime.onnx.site import Site, Value
 
-__all__ = ["CallRule", "Rule", "call_to_onnx", "to_onnx", "to_onnx_exact", "to_onnx_quantized"]
+__all__ = ["CallRule", "Rule", "call_to_onnx", "operator_of", "to_onnx", "to_onnx_exact", "to_onnx_quantized"]
 
 Rule = Callable[[Any, Site], Value]
 CallRule = Callable[[Site, dict[str, Any]], Value]
@@ -82,6 +82,12 @@ class _CallRules:
     def find(self, op: Call) -> CallRule | None:
         """The rule for a call of an ATen operator, if there is one."""
         return self._rules.get(called_name(op)) if op.target.startswith("aten.") else None
+
+
+def operator_of(site: Site) -> str:
+    """The bare name of what a ``torch.call`` calls, as it is given to `call_to_onnx`."""
+    assert isinstance(site.op, Call)
+    return called_name(site.op)
 
 
 to_onnx = _Rules("to_onnx")

@@ -12,7 +12,7 @@ from mase.ir.ops import pool, tensor
 from mase.runtime.modules.average import Factor, factor_of
 from mase.runtime.onnx.builder import QONNX_DOMAIN
 from mase.runtime.onnx.registry import to_onnx, to_onnx_quantized
-from mase.runtime.onnx.rules.pool import windows_of
+from mase.runtime.onnx.rules.pool import output_sizes, windows_of
 from mase.runtime.onnx.site import Site
 
 __all__ = ["adaptive_pool", "avg_pool", "mean", "times"]
@@ -105,7 +105,7 @@ def adaptive_pool(op: pool.AdaptivePool, site: Site) -> str:
     if not _is_fixed(site):
         return str(to_onnx(op, site))
     sizes = site.fixed(site.type(0).shape[-op.spatial :], "an adaptive pool")
-    wanted = [size if out is None else out for size, out in zip(sizes, op.output_size, strict=True)]
+    wanted = output_sizes(op, sizes)
     windows = windows_of(sizes, wanted)
     value = site.input(0)
     factor = factor_of(tuple(map(tuple, windows)), None, _bits(site))

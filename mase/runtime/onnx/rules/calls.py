@@ -8,7 +8,7 @@ from mase.ir import BOOL, Dtype, TensorType
 from mase.ir.ops import torch as ops
 from mase.runtime.onnx.arguments import Operand, bind
 from mase.runtime.onnx.exporter import by_exporter
-from mase.runtime.onnx.registry import call_to_onnx, to_onnx
+from mase.runtime.onnx.registry import call_to_onnx, operator_of, to_onnx
 from mase.runtime.onnx.site import Site, Value
 
 __all__ = [
@@ -62,10 +62,6 @@ def opaque(op: ops.Module, site: Site) -> Value:
     )
 
 
-def _name(site: Site) -> str:
-    return str(getattr(site.op, "target", "")).split(".")[1]
-
-
 def _operand(site: Site, value: Any, format: Dtype) -> str:
     """An argument, a tensor or number, in an element type."""
     if isinstance(value, Operand):
@@ -84,7 +80,7 @@ def _dtype(format: object) -> Dtype:
 @call_to_onnx.register(*_UNARY)
 def unary(site: Site, args: Arguments) -> Value:
     """Functions of one tensor."""
-    return site.emit(_UNARY[_name(site)], _operand(site, args["self"], _dtype(site.result.format)))
+    return site.emit(_UNARY[operator_of(site)], _operand(site, args["self"], _dtype(site.result.format)))
 
 
 @call_to_onnx.register("rsqrt")
@@ -96,7 +92,7 @@ def rsqrt(site: Site, args: Arguments) -> Value:
 @call_to_onnx.register(*_BINARY)
 def binary(site: Site, args: Arguments) -> Value:
     """Arithmetic of two operands, one of them perhaps a number."""
-    name, format = _name(site), _dtype(site.result.format)
+    name, format = operator_of(site), _dtype(site.result.format)
     x, y = args.get("self"), args.get("other", args.get("exponent"))
     if args.get("alpha", 1) != 1 or args.get("rounding_mode") is not None:
         return by_exporter(site)
@@ -113,15 +109,15 @@ def compared(site: Site, args: Arguments) -> Value:
     formats = [_dtype(v.type.format) for v in (x, y) if isinstance(v, Operand)]
     format = next((f for f in formats if f.is_float), formats[0])
     pair = (_operand(site, x, format), _operand(site, y, format))
-    if _name(site) == "ne":
+    if operator_of(site) == "ne":
         return site.emit("Not", site.emit("Equal", *pair))
-    return site.emit(_COMPARED[_name(site)], *pair)
+    return site.emit(_COMPARED[operator_of(site)], *pair)
 
 
 @call_to_onnx.register(*_LOGICAL)
 def logical(site: Site, args: Arguments) -> Value:
     """And, or, xor of booleans, and bitwise of integers."""
-    name = _LOGICAL[_name(site)]
+    name = _LOGICAL[operator_of(site)]
     format = _dtype(site.result.format)
     pair = (_operand(site, args["self"], format), _operand(site, args["other"], format))
     return site.emit(name if format == BOOL else f"Bitwise{name}", *pair)
@@ -173,13 +169,13 @@ def reduced(site: Site, args: Arguments) -> Value:
     dims = [dims] if isinstance(dims, int) else dims
     axes = site.ints(*dims) if dims else None
     value = _operand(site, args["self"], format)
-    return site.emit(_REDUCED[_name(site)], value, axes, keepdims=int(bool(args.get("keepdim", False))))
+    return site.emit(_REDUCED[operator_of(site)], value, axes, keepdims=int(bool(args.get("keepdim", False))))
 
 
 @call_to_onnx.register("softmax", "_softmax", "log_softmax", "_log_softmax")
 def softmaxed(site: Site, args: Arguments) -> Value:
     """Softmax and its logarithm."""
-    name = "LogSoftmax" if "log" in _name(site) else "Softmax"
+    name = "LogSoftmax" if "log" in operator_of(site) else "Softmax"
     value = _operand(site, args["self"], _dtype(site.result.format))
     return site.emit(name, value, axis=args["dim"])
 

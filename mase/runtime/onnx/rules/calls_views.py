@@ -8,7 +8,7 @@ import onnx
 
 from mase.ir import BOOL, I64, Dim, Dtype, MaseError
 from mase.runtime.onnx.arguments import Operand
-from mase.runtime.onnx.registry import call_to_onnx
+from mase.runtime.onnx.registry import call_to_onnx, operator_of
 from mase.runtime.onnx.site import Site, Value
 from mase.runtime.onnx.types import element_type
 
@@ -206,14 +206,14 @@ def split(site: Site, args: Arguments) -> Value:
     parts: list[str] = []
     start: Dim = 0
     for i, element in enumerate(elements):
-        if "split" in str(site.op) or "chunk" in str(site.op):
-            end = start + element.shape[dim]
-            bounds = (site.builder.dim(start), site.builder.dim(end), site.ints(dim))
-            parts.append(site.emit("Slice", site.input(0), *bounds, called=f"part{i}"))
-            start = end
-        else:
+        if operator_of(site) == "unbind":
             at = site.builder.scalar(i)
             parts.append(site.emit("Gather", site.input(0), at, axis=dim, called=f"part{i}"))
+            continue
+        end = start + element.shape[dim]
+        bounds = (site.builder.dim(start), site.builder.dim(end), site.ints(dim))
+        parts.append(site.emit("Slice", site.input(0), *bounds, called=f"part{i}"))
+        start = end
     return tuple(parts)
 
 
@@ -245,7 +245,7 @@ def filled(site: Site, args: Arguments) -> Value:
     format = site.result.format
     if not isinstance(format, Dtype):
         raise MaseError.of(f"{format} is no element type")
-    name = str(getattr(site.op, "target", "")).split(".")[1]
+    name = operator_of(site)
     value = _FILLS.get(name, args.get("fill_value", args.get("s")))
     if not isinstance(value, int | float):
         raise site.error(f"{name} of a symbolic number has no rule")

@@ -6,9 +6,9 @@ from mase.ir.ops import conv
 from mase.runtime.onnx.registry import to_onnx
 from mase.runtime.onnx.site import Site
 
-__all__ = ["batched", "convolution", "emit_transposed", "squeezed", "transposed"]
+__all__ = ["batched", "convolution", "emit_transposed", "padded", "squeezed", "transposed"]
 
-_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # torch's name: ONNX's
 
 
 def batched(site: Site, value: str, spatial: int) -> str:
@@ -21,15 +21,19 @@ def squeezed(site: Site, value: str, spatial: int) -> str:
     return site.emit("Squeeze", value, site.ints(0)) if site.rank() == spatial + 1 else value
 
 
+def padded(op: conv.Conv, site: Site, value: str) -> tuple[str, list[int]]:
+    """A value, padded where convolutions of ONNX pad with zeros alone, and the padding left to them."""
+    before, after = [low for low, _ in op.padding], [high for _, high in op.padding]
+    if op.padding_mode == "zeros" or not any(before + after):
+        return value, before + after
+    around = site.ints(0, 0, *before, 0, 0, *after)
+    return site.emit("Pad", value, around, mode=_MODES[op.padding_mode]), [0] * len(before + after)
+
+
 @to_onnx.register(conv.Conv)
 def convolution(op: conv.Conv, site: Site) -> str:
     """``nn.conv1d``, ``nn.conv2d`` and ``nn.conv3d``."""
-    x = batched(site, site.input(0), op.spatial)
-    pads = [before for before, _ in op.padding] + [after for _, after in op.padding]
-    if op.padding_mode != "zeros" and any(pads):
-        around = [0, 0, *pads[: op.spatial], 0, 0, *pads[op.spatial :]]
-        x = site.emit("Pad", x, site.ints(*around), mode=_MODES[op.padding_mode])
-        pads = [0] * len(pads)
+    x, pads = padded(op, site, batched(site, site.input(0), op.spatial))
     weight, (bias, later) = site.tensor("weight"), site.bias(*[1] * op.spatial)
     result = site.emit(
         "Conv",

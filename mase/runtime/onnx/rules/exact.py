@@ -8,7 +8,7 @@ from mase.ir import F32, Dtype, Fixed, TensorType
 from mase.ir.formats import Integer
 from mase.ir.ops import exact, nn, pool, tensor
 from mase.ir.ops.exact import is_integer
-from mase.runtime.onnx.integers import F64, carrier, centred, machine, stored_weight
+from mase.runtime.onnx.integers import F64, carrier, centred, less, machine, stored_weight
 from mase.runtime.onnx.registry import to_onnx, to_onnx_exact
 from mase.runtime.onnx.site import Site, Value
 
@@ -39,7 +39,7 @@ def quantize(op: exact.Quantize, site: Site) -> str:
         x, wide = site.emit("Div", x, site.param("scale")), F32
     x = rounded(site, x, format.rounding, wide)
     if site.has("zero_point"):
-        zero = site.constant(site.array("zero_point").astype(machine_numpy(wide)), "zero")
+        zero = site.constant(site.array("zero_point").astype(wide.torch_name), "zero")
         x = site.emit("Add", x, zero)
     bounds = (site.number(float(k), wide) for k in (format.code_min, format.code_max))
     return site.cast(site.emit("Clip", x, *bounds), carrier(site.result))
@@ -54,17 +54,10 @@ def rounded(site: Site, value: str, rounding: str, wide: Dtype) -> str:
     return site.emit("Floor", value)
 
 
-def machine_numpy(format: Dtype) -> str:
-    """Numpy's name of a machine type."""
-    return format.torch_name
-
-
 @to_onnx_exact.register(exact.Dequantize)
 def dequantize(op: exact.Dequantize, site: Site) -> str:
     """``int.dequantize``, in float64."""
-    x = site.cast(site.input(0), F64)
-    if op.zero_point:
-        x = site.emit("Sub", x, site.number(float(op.zero_point), F64))
+    x = less(site, site.cast(site.input(0), F64), op.zero_point, F64)
     if site.has("scales"):
         shape = [1] * site.rank()
         shape[op.axis] = -1
@@ -78,7 +71,7 @@ def dequantize(op: exact.Dequantize, site: Site) -> str:
 @to_onnx_exact.register(exact.Constant)
 def constant(op: exact.Constant, site: Site) -> str:
     """``int.constant``."""
-    return site.constant(site.array("value").astype(machine_numpy(carrier(site.result))), "value")
+    return site.constant(site.array("value").astype(carrier(site.result).torch_name), "value")
 
 
 @to_onnx_exact.register(exact.Add)
@@ -98,7 +91,7 @@ def mul(op: exact.Mul, site: Site) -> str:
 @to_onnx_exact.register(exact.Scale)
 def scale(op: exact.Scale, site: Site) -> str:
     """``int.scale``."""
-    dtype = machine_numpy(carrier(site.result))
+    dtype = carrier(site.result).torch_name
     value = centred(site, 0, 0)
     if site.has("factors"):
         value = site.emit("Mul", value, site.constant(site.array("factors").astype(dtype), "factors"))

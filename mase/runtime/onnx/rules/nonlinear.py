@@ -11,7 +11,7 @@ from mase.ir.ops import exact
 from mase.ir.ops.exact.softmax import POWER_BITS, RECIPROCAL_BITS
 from mase.runtime.exact.roots import NEWTON_STEPS
 from mase.runtime.exact.rounding import shifted
-from mase.runtime.onnx.integers import carrier, centred
+from mase.runtime.onnx.integers import carrier, centred, less
 from mase.runtime.onnx.registry import to_onnx_exact
 from mase.runtime.onnx.shifts import shift_right
 from mase.runtime.onnx.site import Site
@@ -80,8 +80,7 @@ def _powers(op: exact.Softmax, site: Site, octaves: str) -> str:
 def norm(op: exact.Norm, site: Site) -> str:
     """``int.norm``."""
     x, axes = site.cast(site.input(0), I64), site.ints(*range(-op.dims, 0))
-    if op.zero_point:
-        x = site.emit("Sub", x, site.number(op.zero_point, I64))
+    x = less(site, x, op.zero_point, I64)
     count = site.number(op.count, I64)
     squares = site.emit("Mul", site.emit("ReduceSum", site.emit("Mul", x, x), axes, keepdims=1), count)
     scaled = site.emit("Mul", x, count)

@@ -64,9 +64,8 @@ def group_norm(op: norm.GroupNorm, site: Site) -> str:
 @to_onnx.register(norm.InstanceNorm)
 def instance_norm(op: norm.InstanceNorm, site: Site) -> str:
     """``nn.instance_norm``."""
-    channels = site.fixed(site.type(0).shape[-op.spatial - 1 : -op.spatial], "channels of an instance norm")[
-        0
-    ]
+    dims = site.type(0).shape[-op.spatial - 1 : -op.spatial]
+    (channels,) = site.fixed(dims, "channels of an instance norm")
     x = batched(site, site.input(0), op.spatial)
     scale, shift = affine_or(site, "weight", 1.0, channels), affine_or(site, "bias", 0.0, channels)
     return squeezed(site, site.emit("InstanceNormalization", x, scale, shift, epsilon=op.eps), op.spatial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from typing import Any
 
@@ -10,7 +11,7 @@ from mase.runtime.onnx.registry import call_to_onnx, to_onnx
 from mase.runtime.onnx.rules.conv import batched, squeezed
 from mase.runtime.onnx.site import Site, Value
 
-__all__ = ["adaptive", "adaptive_with_indices", "avg_pool", "max_pool", "windows_of"]
+__all__ = ["adaptive", "adaptive_with_indices", "avg_pool", "max_pool", "output_sizes", "windows_of"]
 
 
 @to_onnx.register(pool.MaxPool)
@@ -45,10 +46,7 @@ def avg_pool(op: pool.AvgPool, site: Site) -> str:
         count_include_pad=int(op.count_include_pad or op.divisor_override is not None),
     )
     if op.divisor_override is not None:
-        size = 1
-        for k in op.kernel:
-            size *= k
-        result = site.emit("Mul", result, site.number(size / op.divisor_override))
+        result = site.emit("Mul", result, site.number(math.prod(op.kernel) / op.divisor_override))
     return squeezed(site, result, op.spatial)
 
 
@@ -60,7 +58,7 @@ def adaptive(op: pool.AdaptivePool, site: Site) -> str:
     if all(size == 1 for size in op.output_size):
         return squeezed(site, site.emit(f"Global{kind}Pool", x), op.spatial)
     sizes = site.fixed(site.type(0).shape[-op.spatial :], "an adaptive pool")
-    wanted = [size if out is None else out for size, out in zip(sizes, op.output_size, strict=True)]
+    wanted = output_sizes(op, sizes)
     if all(size % out == 0 for size, out in zip(sizes, wanted, strict=True)):
         kernel = [size // out for size, out in zip(sizes, wanted, strict=True)]
         result = site.emit(f"{kind}Pool", x, kernel_shape=kernel, strides=kernel)
@@ -74,6 +72,11 @@ def adaptive_with_indices(site: Site, args: dict[str, Any]) -> Value:
     """Adaptive max-pools as ATen has them: the values, and indices that nobody may use."""
     cls = pool.AdaptiveMaxPool2d if len(args["output_size"]) == 2 else pool.AdaptiveMaxPool1d
     return adaptive(cls(output_size=tuple(args["output_size"])), site), None
+
+
+def output_sizes(op: pool.AdaptivePool, sizes: tuple[int, ...]) -> list[int]:
+    """The sizes of an adaptive pool's result; None keeps that of the operand."""
+    return [size if out is None else out for size, out in zip(sizes, op.output_size, strict=True)]
 
 
 def windows_of(sizes: tuple[int, ...], wanted: list[int]) -> list[list[tuple[int, int]]]:

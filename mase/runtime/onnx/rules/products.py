@@ -8,14 +8,13 @@ import numpy as np
 
 from mase.ir import F32, I64, Dtype
 from mase.ir.ops import exact
-from mase.runtime.onnx.integers import carrier, stored_weight
+from mase.runtime.onnx.integers import carrier, less, stored_weight
 from mase.runtime.onnx.registry import to_onnx_exact
-from mase.runtime.onnx.rules.conv import batched, emit_transposed, squeezed
+from mase.runtime.onnx.rules.conv import batched, emit_transposed, padded, squeezed
 from mase.runtime.onnx.site import Site
 
 __all__ = ["conv", "conv_transpose", "linear", "matmul", "window_sum"]
 
-_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 _F32_BITS = 25  # of a signed integer that float32 holds
 
 
@@ -47,17 +46,13 @@ def matmul(op: exact.MatMul, site: Site) -> str:
 def conv(op: exact.Conv, site: Site) -> str:
     """``int.conv1d``, ``int.conv2d`` and ``int.conv3d``."""
     spatial, type = op.float_op.spatial, carrier(site.type(0))
-    pads = [before for before, _ in op.padding] + [after for _, after in op.padding]
     attributes: dict[str, Any] = {
         "kernel_shape": list(site.tensor("weight").shape[2:]),
         "strides": list(op.stride),
         "dilations": list(op.dilation),
         "group": op.groups,
     }
-    x = batched(site, site.input(0), spatial)
-    if op.padding_mode != "zeros" and any(pads):
-        around = [0, 0, *pads[:spatial], 0, 0, *pads[spatial:]]
-        x, pads = site.emit("Pad", x, site.ints(*around), mode=_MODES[op.padding_mode]), [0] * len(pads)
+    x, pads = padded(op.float_op, site, batched(site, site.input(0), spatial))
     if type.bits == 8 and op.width <= 32:
         weight, zero = stored_weight(site, unsigned=type.name == "u8")
         zeros = _zero(site, op.zero_point, type), _zero(site, zero, type)
@@ -83,9 +78,7 @@ def conv_transpose(op: exact.ConvTranspose, site: Site) -> str:
             f"a transposed convolution in {op.width} bits has no exact form in ONNX",
             help="float32 holds sums of up to 25 bits",
         )
-    x = site.cast(batched(site, site.input(0), spatial), F32)
-    if op.zero_point:
-        x = site.emit("Sub", x, site.number(float(op.zero_point), F32))
+    x = less(site, site.cast(batched(site, site.input(0), spatial), F32), op.zero_point, F32)
     weight = site.constant(site.array("weight").astype(np.float32), "weight")
     result = emit_transposed(op.float_op, site, x, weight)
     result = site.cast(result, carrier(site.result))
@@ -98,10 +91,7 @@ def window_sum(op: exact.WindowSum, site: Site) -> str:
     if op.width > _F32_BITS or op.ceil_mode:
         raise site.error("sums of windows beyond 25 bits, or with ceil_mode, have no form in ONNX")
     channels = site.fixed(site.type(0).shape[-3:-2], "channels of a pool")[0]
-    x = batched(site, site.input(0), 2)
-    x = site.cast(x, F32)
-    if op.zero_point:
-        x = site.emit("Sub", x, site.number(float(op.zero_point), F32))
+    x = less(site, site.cast(batched(site, site.input(0), 2), F32), op.zero_point, F32)
     ones = site.constant(np.ones((channels, 1, *op.kernel), np.float32), "ones")
     sums = site.emit(
         "Conv",
@@ -121,8 +111,7 @@ def _zero(site: Site, value: int, type: Dtype) -> str | None:
 
 
 def _wide(site: Site, position: int, zero_point: int) -> str:
-    value = site.cast(site.input(position), I64)
-    return site.emit("Sub", value, site.number(zero_point, I64)) if zero_point else value
+    return less(site, site.cast(site.input(position), I64), zero_point, I64)
 
 
 def _accumulated(site: Site, value: str) -> str:

@@ -69,17 +69,16 @@ def batch_norm(op: norm.BatchNorm, site: Site) -> str:
     bias = site.tensor("bias").double() if site.has("bias") else torch.zeros_like(mean)
     scale = weight / (var + op.eps).sqrt()
     values = {"weight": scale, "bias": bias - mean * scale}
-    x = site.formats.get("data_in")
+    x, w, b = (site.formats.get(role) for role in ("data_in", "weight", "bias"))
+    frac = x.frac + w.frac if isinstance(x, Fixed) and isinstance(w, Fixed) and isinstance(b, Fixed) else None
+    shape = (1, -1, *[1] * (site.rank() - 2))
     parts: list[str] = []
     for role, value in values.items():
         format = site.formats.get(role)
-        exact = all(isinstance(site.formats.get(r), Fixed) for r in ("data_in", "weight", "bias"))
-        value = value if exact else value.float()
+        value = value.float() if frac is None else value
         if format is not None:
             value = quantize(value, format)
-        w = site.formats.get("weight")
-        if role == "bias" and isinstance(x, Fixed) and isinstance(w, Fixed) and exact:
-            value = torch.round(value * 2.0 ** (x.frac + w.frac)) * 2.0 ** -(x.frac + w.frac)
-        shape = (1, -1, *[1] * (site.rank() - 2))
+        if role == "bias" and frac is not None:  # on the grid of the products
+            value = torch.round(value * 2.0**frac) * 2.0**-frac
         parts.append(site.constant(value.float().reshape(shape).numpy().astype(np.float32), role))
     return site.emit("Add", site.emit("Mul", site.input(0), parts[0]), parts[1])

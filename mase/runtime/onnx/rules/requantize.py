@@ -11,7 +11,7 @@ from mase.ir import I64
 from mase.ir.ops import exact
 from mase.ir.ops.exact import Requantization, interval_of
 from mase.ir.ops.exact.requantization import PART_BITS
-from mase.runtime.onnx.integers import F64, carrier
+from mase.runtime.onnx.integers import F64, carrier, less
 from mase.runtime.onnx.registry import to_onnx_exact
 from mase.runtime.onnx.rules.exact import rounded
 from mase.runtime.onnx.shifts import shift_right
@@ -48,9 +48,7 @@ def _factors(op: exact.Requantize, site: Site) -> tuple[NDArray[Any], NDArray[An
 
 def _in_float(site: Site, to: Requantization, multiplier: NDArray[Any], shift: NDArray[Any]) -> str:
     """Mul by ``M * 2**-n``, Round or Floor, Clip: each exact in float64."""
-    x = site.cast(site.input(0), F64)
-    if to.source_zero_point:
-        x = site.emit("Sub", x, site.number(float(to.source_zero_point), F64))
+    x = less(site, site.cast(site.input(0), F64), to.source_zero_point, F64)
     factor = np.ldexp(multiplier.astype(np.float64), -shift)
     if factor.ndim or factor != 1:
         x = site.emit("Mul", x, site.constant(factor, "factor"))
@@ -66,9 +64,7 @@ def _in_integers(site: Site, to: Requantization, multiplier: NDArray[Any], shift
     """The product in int64, shifted."""
     if int(np.min(shift)) < 0:
         raise site.error("a shift to the left of a product beyond 53 bits has no form in ONNX")
-    x = site.cast(site.input(0), I64)
-    if to.source_zero_point:
-        x = site.emit("Sub", x, site.number(to.source_zero_point, I64))
+    x = less(site, site.cast(site.input(0), I64), to.source_zero_point, I64)
     x = site.emit("Mul", x, site.constant(multiplier, "multiplier"))
     return _saturated(site, to, shift_right(site, x, shift, to.rounding))
 
