@@ -155,17 +155,9 @@ def _options(config: Config) -> dict[str, dict[str, Any]]:
 def _fill(header: Header, settings: Effective, passes: set[str]) -> None:
     """Write what was said, and only that: a pass knows its own defaults."""
     for said in settings.said.values():
-        for home in said.setting.homes:
-            table, *path = home.split(".")
-            if home in ("model.source", "data.source") or said.value is None:
-                continue
-            if table == "passes":
-                if ".".join(path[:-1]) in passes:
-                    _put(header.passes, path, said.value)
-            elif table == "hardware":
-                header.extra.setdefault("hardware", {})[path[0]] = said.value
-            else:
-                getattr(header, table)[path[0]] = said.value
+        for home in said.setting.homes if said.value is not None else ():
+            if home not in ("model.source", "data.source"):
+                _write(header, home, said.value, passes)
     if settings["github_ci"]:
         header.extra.setdefault("hardware", {})["simulate"] = False
     for owner, option, value in _run_options(settings):
@@ -173,6 +165,18 @@ def _fill(header: Header, settings: Effective, passes: set[str]) -> None:
             header.passes.setdefault(owner, {}).setdefault(option, value)
     if settings["seed"] and not header.history:
         header.model.setdefault("seed", settings["seed"])
+
+
+def _write(header: Header, home: str, value: Any, passes: set[str]) -> None:
+    """Write a value to its place in the header, unless it is an option of a pass that does not run."""
+    table, *path = home.split(".")
+    if table == "passes":
+        if ".".join(path[:-1]) in passes:
+            _put(header.passes, path, value)
+    elif table == "hardware":
+        header.extra.setdefault("hardware", {})[path[0]] = value
+    else:
+        getattr(header, table)[path[0]] = value
 
 
 def _names(calls: Sequence[Call], options: Mapping[str, Mapping[str, Any]]) -> set[str]:

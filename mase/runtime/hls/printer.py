@@ -71,19 +71,18 @@ def _print(graph: Graph, options: HlsOptions, runner: Runner, port: Port, axes: 
     """Print a graph whose input comes with its axes in a given order."""
     layers, values, made = dict[str, Layer](), dict[Node, Value](), dict[str, Value]()
     faults: list[Diagnostic] = []
+    (source,) = graph.inputs
     for node in graph.nodes:
-        known = set(layers)
-        site = Site(node, values, layers, runner, options)
+        if node is not source and not (_computes(node) and all(n in values for n in _tensors(node))):
+            continue
+        known, site = set(layers), Site(node, values, layers, runner, options)
         try:
-            if node is graph.inputs[0]:
-                values[node] = _input(site, port, axes)
-            elif _computes(node) and all(n in values for n in _tensors(node)):
-                values[node] = _printed(site)
-                if values[node].layer not in known and values[node].function is None:
-                    made[node.name] = values[node]
+            value = values[node] = _input(site, port, axes) if node is source else _printed(site)
         except UnfitError as unfit:
-            said = f"{node.op.name}: {unfit.reason}"
-            faults.append(Diagnostic(said, node=node.name, source=node.loc, help=unfit.help))
+            faults.append(node.fault(unfit.reason, unfit.help))
+            continue
+        if node is not source and value.layer not in known and value.function is None:
+            made[node.name] = value
     output = values.get(graph.outputs[0])
     if output is not None and output.function is not None:
         faults.append(_open_function(output.function))

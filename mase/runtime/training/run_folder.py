@@ -141,13 +141,16 @@ class RunFolder:
             if record and places[0].exists() and not _differing(record, fingerprint):
                 if is_leader():
                     self._set_aside()
-                    for old, current in zip(places, self._places(), strict=True):
-                        if old.exists():
-                            link(old, current)
-                    for old in reversed(places):
-                        remove(old)
+                    self._reinstate(places)
                 return record
         return {}
+
+    def _reinstate(self, places: tuple[Path, ...]) -> None:
+        for old, current in zip(places, self._places(), strict=True):
+            if old.exists():
+                link(old, current)
+        for old in reversed(places):
+            remove(old)
 
     def _places(self, number: int | None = None) -> tuple[Path, Path, Path]:
         """Where the last and the best checkpoint and the record lie, or lay before they got a number."""
