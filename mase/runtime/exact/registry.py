@@ -9,26 +9,15 @@ from torch import Tensor
 
 from mase.ir import MaseError
 from mase.ir.ops.exact import ExactOp
+from mase.ir.rules import OpRules
 
 __all__ = ["execute"]
 
 Execution = Callable[..., Tensor]
 
 
-class _Executions:
-    """Functions of int64 tensors by op class; a class without one takes its base's."""
-
-    def __init__(self) -> None:
-        self._known: dict[type[ExactOp], Execution] = {}
-
-    def register(self, *ops: type[ExactOp]) -> Callable[[Execution], Execution]:
-        """A decorator that lets a function execute op classes and their subclasses."""
-
-        def add(function: Execution) -> Execution:
-            self._known.update(dict.fromkeys(ops, function))
-            return function
-
-        return add
+class _Executions(OpRules[Execution]):
+    """Functions of int64 tensors."""
 
     def __call__(self, op: ExactOp, *operands: Tensor, **roles: Any) -> Tensor:
         """The result of an op.
@@ -41,9 +30,9 @@ class _Executions:
         Raises:
             MaseError: if no function executes the op.
         """
-        for cls in type(op).__mro__:
-            if function := self._known.get(cls):
-                return function(op, *operands, **roles)
+        function = self.find(type(op))
+        if function is not None:
+            return function(op, *operands, **roles)
         raise MaseError.of(
             f"op {op.name} has no execution",
             help=f"write one: @execute.register({type(op).__name__}) in mase/runtime/exact",

@@ -128,7 +128,7 @@ def _tensors(node: Node) -> list[Node]:
 
 def _printed(site: Site) -> Value:
     op = site.node.op
-    rule = to_hls.find(float_op(op))
+    rule = to_hls.find(type(float_op(op)))
     if rule is None:
         raise UnfitError("hls4ml has no exact form for it", "leave it to the host")
     value = rule(float_op(op), site)

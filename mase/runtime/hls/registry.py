@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mase.ir import Op
+from mase.ir.rules import OpRules
 
 if TYPE_CHECKING:
     from mase.runtime.hls.network import Value
@@ -30,28 +31,12 @@ class UnfitError(Exception):
         self.reason, self.help = reason, help
 
 
-class _Rules:
-    """Rules by op class; a class without one takes its base's."""
+class _Rules(OpRules[Rule]):
+    """Rules that take the op, the float one of a quantized op, and a `Site`, and return the `Value`."""
 
-    def __init__(self) -> None:
-        self._rules: dict[type[Op], Rule] = {}
-
-    def register(self, *ops: type[Op]) -> Callable[[Rule], Rule]:
-        """A decorator that makes a function the rule of op classes and their subclasses.
-
-        The function takes the op, the float one of a quantized op, and a `Site`; it returns the `Value`.
-        """
-
-        def add(rule: Rule) -> Rule:
-            self._rules.update(dict.fromkeys(ops, rule))
-            return rule
-
-        return add
-
-    def find(self, op: Op) -> Rule | None:
-        """The rule of an op, if there is one."""
+    def find(self, op: type[Op]) -> Rule | None:
         import_module("mase.runtime.hls.rules")  # they register themselves
-        return next((self._rules[cls] for cls in type(op).__mro__ if cls in self._rules), None)
+        return super().find(op)
 
 
 to_hls = _Rules()

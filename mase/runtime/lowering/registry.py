@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from mase.ir import MaseError, Node, Op
+from mase.ir.rules import OpRules
 
 __all__ = ["Function", "Lowered", "Rule", "Source", "to_arguments", "to_module"]
 
@@ -70,34 +71,23 @@ R = TypeVar("R")
 Rule = Callable[[Any, Source], R]
 
 
-class _Rules(Generic[R]):
-    """Rules by op class; a class without one takes its base's."""
+class _Rules(OpRules[Rule[R]], Generic[R]):
+    """Rules that take the op and a `Source`.
+
+    Example:
+        >>> from mase.ir import Op, register_op
+        >>> @register_op("doc.double")
+        ... class Double(Op):
+        ...     def infer(self, data_in):
+        ...         return data_in
+        >>> @to_module.register(Double)
+        ... def double(op: Double, source: Source) -> Function:
+        ...     return Function(lambda x: 2 * x)
+    """
 
     def __init__(self, kind: str, name: str) -> None:
+        super().__init__()
         self._kind, self._name = kind, name
-        self._rules: dict[type[Op], Rule[R]] = {}
-
-    def register(self, *ops: type[Op]) -> Callable[[Rule[R]], Rule[R]]:
-        """A decorator that makes a function the rule of op classes and their subclasses.
-
-        The function takes the op and a `Source`.
-
-        Example:
-            >>> from mase.ir import Op, register_op
-            >>> @register_op("doc.double")
-            ... class Double(Op):
-            ...     def infer(self, data_in):
-            ...         return data_in
-            >>> @to_module.register(Double)
-            ... def double(op: Double, source: Source) -> Function:
-            ...     return Function(lambda x: 2 * x)
-        """
-
-        def add(rule: Rule[R]) -> Rule[R]:
-            self._rules.update(dict.fromkeys(ops, rule))
-            return rule
-
-        return add
 
     def __call__(self, op: Op, source: Source) -> R:
         """Apply the rule of an op.
@@ -105,9 +95,9 @@ class _Rules(Generic[R]):
         Raises:
             MaseError: if it has none.
         """
-        for cls in type(op).__mro__:
-            if rule := self._rules.get(cls):
-                return rule(op, source)
+        rule = self.find(type(op))
+        if rule is not None:
+            return rule(op, source)
         raise source.error(
             f"op {op.name} has no {self._kind}",
             help=f"write one: @{self._name}.register({type(op).__name__}) in the module that defines the op",

@@ -79,7 +79,7 @@ class _Printer:
         inputs = tuple(self.values[n] for n in node.inputs)
         site = Site(node, node.op, self.builder, inputs, quantizers=self.quantizers, signs=signs)
         start = self.builder.mark()
-        rule = to_onnx_exact.find(node.op) if self.graph.level == "integer" else None
+        rule = to_onnx_exact.find(type(node.op)) if self.graph.level == "integer" else None
         value = to_onnx(node.op, site) if rule is None else rule(node.op, site)
         if isinstance(value, str) and self.builder.made(value, start) and not self.plan.altered(node):
             self.builder.rename(value, node.name, start)

@@ -8,6 +8,7 @@ from typing import Any
 from mase.ir import Op
 from mase.ir.ops.moves import called_name
 from mase.ir.ops.torch import Call
+from mase.ir.rules import OpRules
 from mase.runtime.onnx.site import Site, Value
 
 __all__ = ["CallRule", "Rule", "call_to_onnx", "operator_of", "to_onnx", "to_onnx_exact", "to_onnx_quantized"]
@@ -16,38 +17,23 @@ Rule = Callable[[Any, Site], Value]
 CallRule = Callable[[Site, dict[str, Any]], Value]
 
 
-class _Rules:
-    """Rules by op class; a class without one takes its base's."""
+class _Rules(OpRules[Rule]):
+    """Rules that take the op and a `Site`, and return the name of the value that they made.
+
+    Example:
+        >>> from mase.ir import Op, register_op
+        >>> @register_op("doc.negate")
+        ... class Negate(Op):
+        ...     def infer(self, data_in):
+        ...         return data_in
+        >>> @to_onnx.register(Negate)
+        ... def negate(op: Negate, site: Site) -> str:
+        ...     return site.emit("Neg", site.input(0))
+    """
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         self._name = name
-        self._rules: dict[type[Op], Rule] = {}
-
-    def register(self, *ops: type[Op]) -> Callable[[Rule], Rule]:
-        """A decorator that makes a function the rule of op classes and their subclasses.
-
-        The function takes the op and a `Site`, and returns the name of the value that it made.
-
-        Example:
-            >>> from mase.ir import Op, register_op
-            >>> @register_op("doc.negate")
-            ... class Negate(Op):
-            ...     def infer(self, data_in):
-            ...         return data_in
-            >>> @to_onnx.register(Negate)
-            ... def negate(op: Negate, site: Site) -> str:
-            ...     return site.emit("Neg", site.input(0))
-        """
-
-        def add(rule: Rule) -> Rule:
-            self._rules.update(dict.fromkeys(ops, rule))
-            return rule
-
-        return add
-
-    def find(self, op: Op) -> Rule | None:
-        """The rule of an op, if there is one."""
-        return next((self._rules[cls] for cls in type(op).__mro__ if cls in self._rules), None)
 
     def __call__(self, op: Op, site: Site) -> Value:
         """Apply the rule of an op.
@@ -55,7 +41,7 @@ class _Rules:
         Raises:
             MaseError: if it has none.
         """
-        rule = self.find(op)
+        rule = self.find(type(op))
         if rule is None:
             raise site.error(
                 f"op {op.name} has no form in ONNX",

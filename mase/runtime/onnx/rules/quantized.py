@@ -35,7 +35,7 @@ def quantized(op: QuantizedOp, site: Site) -> Value:
     if is_relu:
         result = inputs[0]
     else:
-        special = to_onnx_quantized.find(base)
+        special = to_onnx_quantized.find(type(base))
         result = to_onnx(base, inner) if special is None else special(base, inner)
     if op.data_out is not None:
         result = quantizers.activation(inner, "data_out", result, op.data_out)
