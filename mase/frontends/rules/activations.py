@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeGuard
 
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from torch import nn
 from mase.frontends.rules.base import CallSite, Unit, from_call, from_module, is_tensor
 from mase.frontends.values import format_of
 from mase.ir import ops
+from mase.ir.graph import Node
 from mase.ir.op import Op
 from mase.ir.types import TensorType
 
@@ -121,41 +123,27 @@ def _softmax(module: nn.Softmax | nn.LogSoftmax) -> Op | None:
     return (ops.nn.Softmax if isinstance(module, nn.Softmax) else ops.nn.LogSoftmax)(dim=module.dim)
 
 
-@from_call.register("aten.softmax.int", "torch.softmax", "torch.Tensor.softmax")
-def _softmax_call(site: CallSite, input: object, dim: int, dtype: torch.dtype | None = None) -> Unit | None:
-    return Unit(ops.nn.Softmax(dim=dim), (input,)) if _computes_in(input, dtype) else None  # type: ignore[arg-type]
+def _register_softmax(name: str, make: Callable[..., Op]) -> None:
+    @from_call.register(f"aten.{name}.int", f"torch.{name}", f"torch.Tensor.{name}")
+    def _call(site: CallSite, input: object, dim: int, dtype: torch.dtype | None = None) -> Unit | None:
+        return Unit(make(dim=dim), (input,)) if _computes_in(input, dtype) else None
+
+    @from_call.register(f"{_F}.{name}")
+    def _functional(
+        site: CallSite,
+        input: object,
+        dim: int | None = None,
+        _stacklevel: int = 3,
+        dtype: torch.dtype | None = None,
+    ) -> Unit | None:
+        return _call(site, input, dim, dtype) if dim is not None else None
 
 
-@from_call.register("aten.log_softmax.int", "torch.log_softmax", "torch.Tensor.log_softmax")
-def _log_softmax_call(
-    site: CallSite, input: object, dim: int, dtype: torch.dtype | None = None
-) -> Unit | None:
-    return Unit(ops.nn.LogSoftmax(dim=dim), (input,)) if _computes_in(input, dtype) else None  # type: ignore[arg-type]
+_register_softmax("softmax", ops.nn.Softmax)
+_register_softmax("log_softmax", ops.nn.LogSoftmax)
 
 
-@from_call.register(f"{_F}.softmax")
-def _functional_softmax(
-    site: CallSite,
-    input: object,
-    dim: int | None = None,
-    _stacklevel: int = 3,
-    dtype: torch.dtype | None = None,
-) -> Unit | None:
-    return _softmax_call(site, input, dim, dtype) if dim is not None else None
-
-
-@from_call.register(f"{_F}.log_softmax")
-def _functional_log_softmax(
-    site: CallSite,
-    input: object,
-    dim: int | None = None,
-    _stacklevel: int = 3,
-    dtype: torch.dtype | None = None,
-) -> Unit | None:
-    return _log_softmax_call(site, input, dim, dtype) if dim is not None else None
-
-
-def _computes_in(input: object, dtype: torch.dtype | None) -> bool:
+def _computes_in(input: object, dtype: torch.dtype | None) -> TypeGuard[Node]:
     """Whether the operand is a tensor that is not cast on the way."""
     if not (is_tensor(input) and isinstance(input.type, TensorType)):
         return False

@@ -36,6 +36,18 @@ def _conv(
     )
 
 
+def _conv_transpose(
+    rank: int, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: int
+) -> Op:
+    return _TRANSPOSED[rank](
+        stride=pairs(stride, rank),
+        padding=pairs(padding, rank),
+        output_padding=pairs(output_padding, rank),
+        dilation=pairs(dilation, rank),
+        groups=groups,
+    )
+
+
 def _padding(padding: Padding, kernel: Sequence[int], dilation: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """The (before, after) pair of each dimension; ``"same"`` puts an odd one after, as torch does."""
     if isinstance(padding, str):
@@ -55,17 +67,11 @@ def _conv_module(m: nn.Conv2d) -> Op:
 def _conv_transpose_module(m: nn.ConvTranspose2d) -> Op:
     rank = len(m.kernel_size)
     padding: Any = m.padding
-    return _TRANSPOSED[rank](
-        stride=pairs(m.stride, rank),
-        padding=pairs(padding, rank),
-        output_padding=pairs(m.output_padding, rank),
-        dilation=pairs(m.dilation, rank),
-        groups=m.groups,
-    )
+    return _conv_transpose(rank, m.stride, padding, m.output_padding, m.dilation, m.groups)
 
 
-def _register_calls(rank: int) -> None:
-    name, transposed = f"conv{rank}d", f"conv_transpose{rank}d"
+def _register_conv(rank: int) -> None:
+    name = f"conv{rank}d"
 
     @from_call.register(
         f"aten.{name}.default", f"aten.{name}.padding", f"torch.{name}", f"torch.nn.functional.{name}"
@@ -85,7 +91,11 @@ def _register_calls(rank: int) -> None:
             return None
         return Unit(_conv(rank, kernel, stride, padding, dilation, groups, "zeros"), (input,), roles)
 
-    @from_call.register(f"aten.{transposed}.default", f"aten.{transposed}.input", f"torch.{transposed}")
+
+def _register_conv_transpose(rank: int) -> None:
+    name = f"conv_transpose{rank}d"
+
+    @from_call.register(f"aten.{name}.default", f"aten.{name}.input", f"torch.{name}")
     def _conv_transpose_call(
         site: CallSite,
         input: object,
@@ -100,18 +110,13 @@ def _register_calls(rank: int) -> None:
         roles = site.roles(weight=weight, bias=bias)
         if not is_tensor(input) or not roles:
             return None
-        op = _TRANSPOSED[rank](
-            stride=pairs(stride, rank),
-            padding=pairs(padding, rank),
-            output_padding=pairs(output_padding, rank),
-            dilation=pairs(dilation, rank),
-            groups=groups,
-        )
+        op = _conv_transpose(rank, stride, padding, output_padding, dilation, groups)
         return Unit(op, (input,), roles)
 
 
 for _rank in (1, 2, 3):
-    _register_calls(_rank)
+    _register_conv(_rank)
+    _register_conv_transpose(_rank)
 
 
 def _kernel(weight: object) -> list[int] | None:

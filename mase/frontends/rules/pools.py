@@ -76,21 +76,24 @@ def _output_size(rank: int, size: Any) -> tuple[int | None, ...]:
     return (size,) * rank if size is None or isinstance(size, int) else tuple(size)
 
 
-def _register_calls(rank: int) -> None:
-    @from_call.register(f"aten.max_pool{rank}d.default", f"torch.max_pool{rank}d")
+def _register_max(rank: int) -> None:
+    @from_call.register(f"aten.max_pool{rank}d.default", f"torch.max_pool{rank}d", f"{_F}.max_pool{rank}d")
     def _max_call(
         site: CallSite,
         input: object,
         kernel_size: Any,
-        stride: Any = (),
+        stride: Any = None,
         padding: Any = 0,
         dilation: Any = 1,
         ceil_mode: bool = False,
+        return_indices: bool = False,
     ) -> Unit | None:
-        if not is_tensor(input) or not _fixed(kernel_size, stride, padding):
+        if return_indices or not is_tensor(input) or not _fixed(kernel_size, stride, padding):
             return None
         return Unit(_max(rank, kernel_size, stride, padding, dilation, ceil_mode), (input,))
 
+
+def _register_avg(rank: int) -> None:
     @from_call.register(
         f"aten.avg_pool{rank}d.default",
         f"torch._C._nn.avg_pool{rank}d",
@@ -101,7 +104,7 @@ def _register_calls(rank: int) -> None:
         site: CallSite,
         input: object,
         kernel_size: Any,
-        stride: Any = (),
+        stride: Any = None,
         padding: Any = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
@@ -112,6 +115,8 @@ def _register_calls(rank: int) -> None:
         op = _avg(rank, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
         return Unit(op, (input,))
 
+
+def _register_adaptive(rank: int) -> None:
     adaptive = (ops.pool.AdaptiveAvgPool1d, ops.pool.AdaptiveAvgPool2d)[rank - 1]
 
     @from_call.register(f"aten.adaptive_avg_pool{rank}d.default", f"{_F}.adaptive_avg_pool{rank}d")
@@ -121,24 +126,11 @@ def _register_calls(rank: int) -> None:
             return None
         return Unit(adaptive(output_size=size), (input,))
 
-    @from_call.register(f"{_F}.max_pool{rank}d")
-    def _functional_max(
-        site: CallSite,
-        input: object,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        ceil_mode: bool = False,
-        return_indices: bool = False,
-    ) -> Unit | None:
-        if return_indices:
-            return None
-        return _max_call(site, input, kernel_size, stride or (), padding, dilation, ceil_mode)
-
 
 for _rank in (1, 2):
-    _register_calls(_rank)
+    _register_max(_rank)
+    _register_avg(_rank)
+    _register_adaptive(_rank)
 
 
 def _fixed(*settings: Any) -> bool:
