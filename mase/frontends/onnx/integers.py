@@ -28,15 +28,24 @@ def _product(place: Place) -> Value:
 
 def _centred(place: Place, position: int, zero: int) -> Value:
     value = place.value(position)
+    if place.has(zero) and place.value(zero).const is None:
+        return _sub(place, _wide(place, value), _wide(place, place.value(zero), "_zero"))
     by = place.const(zero).double() if place.has(zero) else None
     if value.const is not None:
         codes = value.const.double()
         if by is not None and by.dim() == 1 and position == 1 and place.kind == "ConvInteger":
             by = by.reshape(-1, *[1] * (codes.dim() - 1))
         return Value(const=codes if by is None else codes - by, key=value.key)
-    type = place.type_of(value).with_format(_F64)
-    wide = place.of("Cast", [value], f"{place.output}_wide").call("aten.to.dtype", [value, _F64], type)
+    wide = _wide(place, value)
     if by is None or not bool(by.any()):
         return wide
-    other = Value(const=by, key=f"{place.output}_zero_point")
-    return place.of("Sub", [], f"{place.output}_centred").add(tensor.Sub(), wide, other)
+    return _sub(place, wide, Value(const=by, key=f"{place.output}_zero_point"))
+
+
+def _wide(place: Place, value: Value, what: str = "") -> Value:
+    type = place.type_of(value).with_format(_F64)
+    return place.of("Cast", [value], f"{place.output}{what}_wide").call("aten.to.dtype", [value, _F64], type)
+
+
+def _sub(place: Place, value: Value, zero: Value) -> Value:
+    return place.of("Sub", [], f"{place.output}_centred").add(tensor.Sub(), value, zero)

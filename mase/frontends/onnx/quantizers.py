@@ -8,10 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from mase.frontends.onnx.codes import explicit, meant
 from mase.frontends.onnx.grids import activation_format, recentred, weight_format
 from mase.frontends.onnx.place import Place
 from mase.frontends.onnx.registry import from_onnx
-from mase.frontends.onnx.value import Scaled, Value
+from mase.frontends.onnx.value import Scaled, Value, same_scale
 from mase.ir.format import Rounding
 from mase.ir.formats import Fixed
 from mase.ir.formats.binary import Binary
@@ -75,9 +76,9 @@ def dequantize(place: Place) -> Value:
         return _constant(place, value, scale, zero)
     grid, before = value.scaled, value.grid_before
     if grid is None or not value.codes:
-        raise place.error("its operand is no result of QuantizeLinear")
+        return meant(place, value, scale, zero)
     if not torch.equal(grid.scale.reshape(-1), scale.reshape(-1)) or not torch.equal(grid.zero_point, zero):
-        raise place.error("its scale is not that of the QuantizeLinear before")
+        return meant(place, explicit(place, value, f"{place.output}_given"), scale, zero)
     grid = recentred(grid)
     zero_code = int(grid.zero_point.reshape(-1)[0])
     floors = grid.low == zero_code  # what is negative becomes 0, which a relu did before
@@ -86,15 +87,11 @@ def dequantize(place: Place) -> Value:
         raise place.error(f"codes from {grid.low} to {grid.high} are those of no format")
     scaled = None if isinstance(format, Fixed) else grid
     value = replace(value, format=None, scaled=None, codes=False, grid_before=None)
-    if before is not None and (before[0] != format or not _one_scale(before[1], scaled)):
+    if before is not None and (before[0] != format or not same_scale(before[1], scaled)):
         value = place.carried(replace(value, format=before[0], scaled=before[1]))
     if floors and value.node is not None and not _needs_no_relu(value.node):
         value = place.add(nn.Relu(), value)
     return replace(value, format=format, scaled=scaled)
-
-
-def _one_scale(x: Scaled | None, y: Scaled | None) -> bool:
-    return x is y or (x is not None and y is not None and torch.equal(x.scale, y.scale))
 
 
 def _needs_no_relu(node: Node) -> bool:

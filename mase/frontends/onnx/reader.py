@@ -11,7 +11,8 @@ import onnx
 import torch
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-from mase.frontends.onnx import elementwise, integers, quantizers, rules, views
+from mase.frontends.onnx import codes, elementwise, integers, qoperators, quantizers, rules, views
+from mase.frontends.onnx.codes import explicit, takes_codes
 from mase.frontends.onnx.folding import folded
 from mase.frontends.onnx.place import Place, identifier
 from mase.frontends.onnx.registry import RULES
@@ -27,7 +28,15 @@ from mase.ir.types import TensorType
 
 __all__ = ["read_onnx"]
 
-_MODULES = (elementwise, integers, quantizers, rules, views)  # imported for what they register
+_MODULES = (
+    codes,
+    elementwise,
+    integers,
+    qoperators,
+    quantizers,
+    rules,
+    views,
+)  # imported for what they register
 _DTYPES: dict[int, str] = {
     TensorProto.FLOAT: "f32",
     TensorProto.DOUBLE: "f64",
@@ -118,15 +127,25 @@ class _Reader:
         place = Place(
             self.graph, kind, inputs, attributes, identifier(node.output[0]), self.uses, len(node.output)
         )
+        if not takes_codes(kind):
+            place.inputs = [self._plain(place, v, n) for v, n in zip(inputs, node.input, strict=True)]
         made = folded(place, node, self.opset) or evaluated(place) or RULES[kind](place)
         results = made if isinstance(made, list) else [made]
         self.values |= dict(zip(node.output, results, strict=False))
+
+    def _plain(self, place: Place, value: Value | None, name: str) -> Value | None:
+        """Codes as numbers, computed once however often they are taken."""
+        if value is None or not value.codes or value.node is None:
+            return value
+        self.values[name] = explicit(place, value, identifier(name))
+        return self.values[name]
 
     def _outputs(self) -> None:
         found: list[Any] = []
         for info in self.model.graph.output:
             value = self.values[info.name]
             place = Place(self.graph, "output", [value], {}, identifier(info.name))
+            value = self._plain(place, value, info.name) or value
             found.append(place.node(place.carried(value)))
         self.graph.outputs = found
 

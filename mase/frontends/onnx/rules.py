@@ -184,7 +184,7 @@ def _pool(place: Place) -> Value:
     else:
         kinds = (pool.AvgPool1d, pool.AvgPool2d)
         shared["count_include_pad"] = bool(place.get("count_include_pad", 0))
-    return place.add(kinds[spatial - 1](**shared), place.value(0))
+    return _pooled(place, kinds[spatial - 1](**shared))
 
 
 @from_onnx("GlobalAveragePool", "GlobalMaxPool")
@@ -193,7 +193,15 @@ def _global_pool(place: Place) -> Value:
     average: tuple[Any, ...] = (pool.AdaptiveAvgPool1d, pool.AdaptiveAvgPool2d)
     largest: tuple[Any, ...] = (pool.AdaptiveMaxPool1d, pool.AdaptiveMaxPool2d)
     kinds = average if place.kind == "GlobalAveragePool" else largest
-    return place.add(kinds[spatial - 1](output_size=(1,) * spatial), place.value(0))
+    return _pooled(place, kinds[spatial - 1](output_size=(1,) * spatial))
+
+
+def _pooled(place: Place, op: Op) -> Value:
+    """The largest of codes are the codes of the largest."""
+    value = place.value(0)
+    if not value.codes:
+        return place.add(op, value)
+    return value.of(place.node(place.add(op, replace(value, format=None))))
 
 
 @from_onnx("BatchNormalization")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from mase.ir.dim import Dim
 from mase.ir.format import Format
 from mase.ir.formats import Integer
 from mase.ir.graph import Node
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["Scaled", "Value"]
+__all__ = ["Scaled", "Value", "same_scale"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,15 @@ class Scaled:
     low: int
     high: int
     axis: int = 0
+
+
+def same_scale(x: Scaled | None, y: Scaled | None) -> bool:
+    """Whether two grids have the same scale and zero point; formats without a scale have none."""
+    if x is None or y is None:
+        return x is y
+    scales = (g.scale.reshape(-1) for g in (x, y))
+    zeros = (g.zero_point.reshape(-1) for g in (x, y))
+    return torch.equal(*scales) and torch.equal(*zeros)
 
 
 @dataclass(frozen=True)

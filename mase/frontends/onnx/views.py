@@ -8,7 +8,7 @@ from typing import Any, cast
 from mase.frontends.onnx.place import Place
 from mase.frontends.onnx.registry import from_onnx
 from mase.frontends.onnx.sizes import dims_of, of_dims, sliced
-from mase.frontends.onnx.value import Value
+from mase.frontends.onnx.value import Value, same_scale
 from mase.ir.dim import Dim, Expr
 from mase.ir.formats import I64
 from mase.ir.ops import nn, tensor
@@ -36,7 +36,8 @@ def _size(place: Place) -> Value:
 @from_onnx("Concat")
 def _concat(place: Place) -> Value:
     values = [place.value(i) for i in range(len(place.inputs))]
-    if len({v.format for v in values}) > 1:
+    first = values[0]
+    if any(v.format != first.format or not same_scale(v.scaled, first.scaled) for v in values):
         values = [place.carried(v) for v in values]
     return place.add(tensor.Concat(dim=place.get("axis", 0)), *values)
 

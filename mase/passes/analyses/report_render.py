@@ -68,7 +68,8 @@ def render_table(console: Console, title: str, rows: Sequence[Row], totals: Row)
     console.print(table)
     left = [{"node": row["node"], "op": row["op"], "why": row[_WHY]} for row in rows if row[_WHY]]
     if left:
-        console.print(_table(f"{len(left)} nodes not quantized", ["node", "op", "why"], left, {}))
+        nodes = "node" if len(left) == 1 else "nodes"
+        console.print(_table(f"{len(left)} {nodes} not quantized", ["node", "op", "why"], left, {}))
 
 
 def _table(title: str, names: Sequence[str], rows: Sequence[Row], totals: Row) -> Table:

@@ -123,6 +123,8 @@ class Quantize:
         """
         base, rules = self._base(), self._rules()
         _warn_of_idle_rules(rules, graph, ctx)
+        if self.default is not None:
+            _note_kept(rules, graph, ctx)
         constant = tables(graph)
         for node in graph.nodes:
             if float_op(node.op).quantized_roles and node.name not in constant:
@@ -199,6 +201,16 @@ def _warn_of_idle_rules(rules: list[Rule], graph: Graph, ctx: Context) -> None:
     for rule in rules:
         if not any(rule.matches(node) for node in graph.nodes):
             ctx.warn(f"rule {{{rule.text}}} matches no node", help=rule.remedy(graph))
+
+
+def _note_kept(rules: list[Rule], graph: Graph, ctx: Context) -> None:
+    """The default is for what has no formats yet."""
+    kept = [n for n in graph.find(QuantizedOp) if not any(rule.matches(n) for rule in rules)]
+    if kept:
+        ctx.note(
+            f"{len(kept)} quantized nodes keep their formats: the default is for float ones",
+            help='rules=[{op="*", ...}] changes them',
+        )
 
 
 @dataclass(frozen=True)

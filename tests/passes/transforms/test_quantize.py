@@ -224,6 +224,17 @@ def test_by_hand_formats_stay_unless_a_rule_names_them() -> None:
     assert formats(again, "head.0") == formats(once, "head.0") | {"weight": "fixed<2,1>"}
 
 
+def test_a_default_says_what_it_does_not_reach() -> None:
+    once, _ = run(DEFAULT)
+    ctx = Context(once)
+    Pipeline('quantize{default={data_in="fixed<3,1>"} rules=[{scope="head.0", skip=false}]}').run_in(ctx)
+    kept = len(once.find(QuantizedOp)) - 1
+    assert f"{kept} quantized nodes keep their formats" in ctx.diagnostics[0].message
+    ctx = Context(once)
+    Pipeline('quantize{rules=[{op="*", data_in="fixed<3,1>"}]}').run_in(ctx)
+    assert not any("keep their formats" in d.message for d in ctx.diagnostics)
+
+
 def test_integers_are_not_quantized() -> None:
     class Ids(nn.Module):
         def forward(self, x: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
