@@ -50,7 +50,8 @@ class Format(ABC):
     keyed_names: ClassVar[tuple[str, ...]] = ()
     keyed_parameters: ClassVar[tuple[str, ...]] = ()
     family: ClassVar[str] = ""
-    """The arithmetic, as in ``mase.linear_integer``; empty for element types, which quantize nothing."""
+    """The arithmetic, as in ``mase.linear_integer``: by default the first of ``names``. An element type,
+    which quantizes nothing, says that it has none."""
 
     @property
     @abstractmethod
@@ -151,7 +152,7 @@ F = TypeVar("F", bound=type[Format])
 
 
 def register_format(cls: F) -> F:
-    """Class decorator: make a family known by its ``names`` and ``keyed_names``.
+    """Class decorator: make a format known by its ``names`` and ``keyed_names``.
 
     Raises:
         ValueError: if a name is taken by another class.
@@ -160,6 +161,8 @@ def register_format(cls: F) -> F:
         for name in names:
             if table.setdefault(name, cls) is not cls:
                 raise ValueError(f"format name {name!r} is taken by {table[name].__name__}")
+    if not any("family" in vars(base) for base in cls.__mro__ if base is not Format):
+        cls.family = re.sub(r"\W+", "_", cls.names[0])
     return cls
 
 

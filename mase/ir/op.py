@@ -188,7 +188,9 @@ def get_op(name: str) -> type[Op]:
     """
     found = _OPS.get(name) or _make(name)
     if found is None:
-        raise MaseError.of(f"unknown op {name!r}", help=did_you_mean(name, op_names()))
+        close = did_you_mean(name, op_names())
+        plugin = "if a plugin registers it or its format, load that: --load FILE"
+        raise MaseError.of(f"unknown op {name!r}", help=f"{close} {plugin}" if close else plugin)
     return found
 
 

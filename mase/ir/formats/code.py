@@ -34,6 +34,7 @@ class Code(Format):
     signed: bool = True
 
     names: ClassVar[tuple[str, ...]] = ("si", "ui")
+    family: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         most = _MAX_WIDTH if self.signed else _MAX_WIDTH - 1

@@ -46,6 +46,7 @@ class Dtype(Format):
     name: str
 
     names: ClassVar[tuple[str, ...]] = tuple(_TABLE)
+    family: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         if self.name not in _TABLE:
