@@ -84,7 +84,7 @@ def dequantize(place: Place) -> Value:
     floors = grid.low == zero_code  # what is negative becomes 0, which a relu did before
     format = activation_format(replace(grid, low=0) if zero_code > 0 and floors else grid)
     if format is None:
-        raise place.error(f"codes from {grid.low} to {grid.high} are those of no format")
+        raise place.error(f"no format has codes from {grid.low} to {grid.high}")
     scaled = None if isinstance(format, Fixed) else grid
     value = replace(value, format=None, scaled=None, codes=False, grid_before=None)
     if before is not None and (before[0] != format or not same_scale(before[1], scaled)):
@@ -134,7 +134,9 @@ def quant(place: Place) -> Value:
     signed, narrow = bool(place.get("signed", 1)), bool(place.get("narrow", 0))
     low, high = (-(2 ** (bits - 1)) + narrow, 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1 - narrow)
     if signed and bits == 1:
-        raise place.error("one signed bit is -1 and 0 here, and -1 and 1 there", help="write BipolarQuant")
+        raise place.error(
+            "one signed bit means -1 and 0 to some tools, and -1 and 1 to others", help="write BipolarQuant"
+        )
     axis = next((i for i, n in enumerate(scale.shape) if n > 1), 0)
     grid = Scaled(
         scale.reshape(-1) if scale.numel() > 1 else scale.reshape(()),
@@ -152,12 +154,12 @@ def quant(place: Place) -> Value:
     elif mode in _ROUNDINGS:
         rounding = _ROUNDINGS[mode]
     else:
-        raise place.error(f"rounding {mode} is that of no format")
+        raise place.error(f"no format rounds by {mode}")
     if value.format is not None:
         value = place.carried(value)
     format = activation_format(grid, rounding)
     if format is None:
-        raise place.error(f"codes from {low} to {high} with {scale.numel()} scales are those of no format")
+        raise place.error(f"no format has codes from {low} to {high} with {scale.numel()} scales")
     return replace(value, format=format, scaled=None if isinstance(format, Fixed) else grid)
 
 
@@ -181,5 +183,5 @@ def _is_half(value: Value, grid: Scaled) -> bool:
 def bipolar(place: Place) -> Value:
     """The sign."""
     if float(place.const(1)) != 1.0:
-        raise place.error("a scale other than 1 is that of no format")
+        raise place.error("no format of signs has a scale other than 1")
     return replace(place.value(0), format=Binary())

@@ -250,7 +250,9 @@ def _resize(place: Place) -> Value:
         whole = scales is not None and all(s == int(s) for s in scales)
         floors = about == "asymmetric" and place.get("nearest_mode", "round_prefer_floor") == "floor"
         if not (whole or floors):
-            raise place.error("only whole scales, or asymmetric and floor, are what nearest means in torch")
+            raise place.error(
+                "nearest: expected whole scales, or the modes asymmetric and floor, as torch has them"
+            )
         args = [place.value(0), sizes[2:]]
         return place.moved_call("aten.upsample_nearest2d.default", args, type.with_shape(tuple(sizes)))
     if about not in ("half_pixel", "pytorch_half_pixel", "align_corners"):

@@ -70,7 +70,7 @@ class Mover:
                 "quantize its operand or its result to a format with one scale",
             )
         if is_relu(node.op) and first.zero_point:
-            raise self._legal.fault(node, "a ReLU of codes with a zero point", "quantize the ReLU itself")
+            raise self._legal.fault(node, "is a ReLU of codes with a zero point", "quantize the ReLU itself")
         return first
 
     def _one_format(self, node: Node, values: dict[Node, Value]) -> dict[Node, Value]:

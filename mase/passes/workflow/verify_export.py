@@ -66,7 +66,10 @@ class VerifyExport:
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.batches < 0:
-            raise UsageError.of("samples and batches count from 1 and 0")
+            raise UsageError.of(
+                f"samples is {self.samples} and batches is {self.batches}",
+                help="give at least 1 sample and 0 batches",
+            )
         if not 0 <= self.tolerance < math.inf:
             raise UsageError.of(f"tolerance is {self.tolerance}", help="0 is bit for bit, 0.01 one percent")
         for name in ("path", "file"):

@@ -89,7 +89,7 @@ def find_data(source: str) -> tuple[Callable[..., DataModule], tuple[str, ...]]:
         raise MaseError.of(f"data set {name!r} takes nothing after a colon")
     if wanted is not None and not target:
         raise MaseError.of(
-            f"data set {name!r} is not told what to read", help=f'write source = "{name}:{wanted.upper()}"'
+            f"data set {name!r} needs to know what to read", help=f'write source = "{name}:{wanted.upper()}"'
         )
     return factory, (target,) if wanted else ()
 

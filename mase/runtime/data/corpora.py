@@ -121,7 +121,7 @@ def _texts(corpus: Corpus, task: str | None, tokenizer: Any, options: dict[str, 
     source = f"{corpus.kind}:{corpus.target}"
     if task is None:
         raise MaseError.of(
-            f"data set {source!r} is not told what its texts are for",
+            f"data set {source!r} does not say what its texts are for",
             help=f'write task = "..." under [data] or [model]; there are {", ".join(TEXT_TASKS)}',
         )
     factory = TEXT_TASKS[task]

@@ -67,7 +67,7 @@ def _transposed(site: Site, value: Value, order: NDArray[np.int64]) -> Value:
                 perm=list(axes),
             )
     if len(set(order.tolist())) < len(order):
-        raise UnfitError("elements are repeated, as where a padding reflects", "pad with zeros")
+        raise UnfitError("it repeats elements, as padding by reflection does", "pad with zeros")
     raise UnfitError("its operand is a part of a value, or shuffled", "hls4ml moves whole axes only")
 
 

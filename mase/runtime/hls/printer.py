@@ -87,7 +87,7 @@ def _print(graph: Graph, options: HlsOptions, runner: Runner, port: Port, axes: 
     if output is not None and output.function is not None:
         faults.append(_open_function(output.function))
     if faults or output is None:
-        raise MaseError(faults or [Diagnostic("the output is no tensor that layers give")])
+        raise MaseError(faults or [Diagnostic("no layer computes the output")])
     return _network(graph, runner, port, axes, layers, output, made)
 
 

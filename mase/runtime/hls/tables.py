@@ -46,7 +46,9 @@ def tabulated(site: Site, value: Value, format: Fixed) -> Value:
 def check_table(site: Site, numbers: Range) -> None:
     """Refuse tables that are too large, or that a backend does not have."""
     if site.options.backend == "Quartus":
-        raise UnfitError("hls4ml has tables of one's own for Vitis and Vivado only", "use one of these")
+        raise UnfitError(
+            "hls4ml takes tables of the model's own for Vitis and Vivado only", "use one of these"
+        )
     if numbers.bits > _MOST_BITS:
         entries = f"{2**numbers.bits:,}"
         raise UnfitError(f"its table has {entries} entries", "quantize its operand to less")

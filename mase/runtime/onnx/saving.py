@@ -96,7 +96,7 @@ def save_model(model: ModelProto, path: Path, limit: int = LIMIT) -> Summary:
         limit: how many bytes of weights the model's own file may hold.
 
     Raises:
-        MaseError: if the checker of ONNX finds a fault, or the files cannot be written.
+        MaseError: if the ONNX checker rejects the model, or the files cannot be written.
     """
     infer_shapes(model)
     ops, tensors = _count_ops(model), _count_tensors(model)
@@ -125,7 +125,7 @@ def _write(model: ModelProto, folder: Path, path: Path, apart: bool) -> tuple[Pa
     try:
         cast(Any, onnx.checker).check_model(str(draft), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise MaseError.of(f"the checker of ONNX finds a fault: {str(error).strip()}") from None
+        raise MaseError.of(f"the ONNX checker rejects the model: {str(error).strip()}") from None
     moved = [path]
     if apart:
         (folder / data).replace(path.parent / data)

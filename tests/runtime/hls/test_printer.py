@@ -118,7 +118,7 @@ REFUSED: dict[str, Model] = {
     "weights are floats": Model(
         lambda: nn.Linear(4, 4), (4,), 'quantize{default={data_in="fixed<8,4>"}}'
     ),
-    "as where a padding reflects": Model(
+    "as padding by reflection does": Model(
         lambda: nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect"), (2, 5, 5)
     ),
     "divisor of their own": Model(lambda: nn.AvgPool2d(3, 2, padding=1, count_include_pad=False), (2, 8, 8)),

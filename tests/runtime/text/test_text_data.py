@@ -262,7 +262,7 @@ def test_files_and_tokenizers_are_found_beside_the_recipe(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": None}, "is not told what its texts are for"),
+        ({"task": None}, "does not say what its texts are for"),
         ({"task": "text-clasification"}, "did you mean 'text-classification'?"),
         ({"tokenizer": None}, "needs a tokenizer"),
         ({"tokenizer": "/nowhere"}, "tokenizer '/nowhere' cannot be read"),

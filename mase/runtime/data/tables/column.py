@@ -104,8 +104,8 @@ def encode(columns: Sequence[Column]) -> Floats:
     for column in columns:
         if len(column.words) > MOST_WORDS:
             raise MaseError.of(
-                f"column {column.name!r} holds {len(column.words)} different words: it is no feature",
-                help="name those that are, in [data] features",
+                f"column {column.name!r} holds {len(column.words)} different words, too many for a feature",
+                help="name the columns to use in [data] features",
             )
         values = column.values[:, None]
         if column.words:

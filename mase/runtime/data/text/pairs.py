@@ -136,7 +136,8 @@ class PairData(TextData):
         found = next((token for token in (*known, *special) if token is not None), None)
         if found is None:
             raise MaseError.of(
-                "nothing says what the decoder starts with", help="set [data] decoder_start_token_id"
+                "the token that the decoder starts with is not known",
+                help="set [data] decoder_start_token_id",
             )
         return found
 

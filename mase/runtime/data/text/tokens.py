@@ -66,7 +66,7 @@ class TokenClassificationData(TextData):
     def encode(self, rows: Rows, split: str) -> Samples:
         if not self.tokenizer.is_fast:
             raise MaseError.of(
-                f"{type(self.tokenizer).__name__} does not tell which word a token is of",
+                f"{type(self.tokenizer).__name__} does not tell which word a token belongs to",
                 help="name a fast tokenizer (a folder with tokenizer.json) under [data] tokenizer",
             )
         text, label = self.column(self._text, ("tokens", "words"), "text"), self._label_column

@@ -55,7 +55,7 @@ def summed(site: Site, x: Value, dims: tuple[int, ...] | None, weight: Weights) 
     rank = x.places.ndim
     gone = {d % (rank + 1) - 1 for d in (range(rank + 1) if dims is None else dims)}
     if -1 in gone:
-        raise UnfitError("a sum over the batch is no circuit", "leave the batch out")
+        raise UnfitError("hardware does not sum over the batch", "leave the batch out")
     kept = [d for d in range(rank) if d not in gone]
     terms = math.prod(x.places.shape[d] for d in gone)
     rest = math.prod(x.places.shape[d] for d in kept)

@@ -37,8 +37,6 @@ def binary(op: tensor.Binary, site: Site) -> Value:
         )
     name, combine = _OPS[type(op)]
     x, y = (site.operand(i) for i in range(2))
-    if x.places.shape != y.places.shape:
-        raise UnfitError(f"shapes {x.places.shape} and {y.places.shape} are unlike", "expand the smaller one")
     numbers = combine(x.numbers, y.numbers)
     if numbers.bits > 24 and not (isinstance(site.node.op, QuantizedOp) and site.node.op.family == "integer"):
         raise UnfitError("the model rounds its result to float32", "quantize its operands to fixed<W,F>")

@@ -45,7 +45,9 @@ def dequantize(op: exact.Dequantize, site: Site) -> Value:
     """The other port: the host multiplies by the scale."""
     _symmetric(op.zero_point)
     if any(not is_view(user.op) for user in site.node.users):
-        raise UnfitError("floats follow that are no output", "quantize them, or leave them to the host")
+        raise UnfitError(
+            "its floats are computed with, not only returned", "quantize them, or leave them to the host"
+        )
     if site.tensor("scales") is not None and site.node.users:
         raise UnfitError("a view follows the scales of channels", "leave it to the host")
     return site.operand()
@@ -86,7 +88,7 @@ def _saturating(to: exact.Requantization) -> Fixed:
         found = Fixed(width, 0, signed, narrow, to.rounding) if width > 1 or not narrow else None
         if found is not None and (found.code_min, found.code_max) == ends:
             return found
-    raise UnfitError(f"it clips to {ends}, which are no ends of a type", "clip to all codes of a width")
+    raise UnfitError(f"no type of hls4ml clips to {ends}", "clip to all codes of a width")
 
 
 @to_hls.register(exact.Add)

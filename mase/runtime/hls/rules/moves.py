@@ -46,7 +46,7 @@ def _moved(site: Site, value: Value, by: int) -> np.ndarray:
     places = torch.tensor(value.places + by).expand(site.runner.batch, *value.places.shape)
     found: Any = site.runner.apply(site.node, places)
     if not isinstance(found, torch.Tensor) or found.shape[0] != site.runner.batch:
-        raise UnfitError("it moves what belongs to other samples", "keep the batch as it is")
+        raise UnfitError("it moves elements from sample to sample", "keep the batch as it is")
     return found[0].numpy().astype(np.int64)
 
 
