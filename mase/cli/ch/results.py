@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 from mase.cli.render import show_table
 from mase.passes import Context
-from mase.passes.analyses.output import write_file
+from mase.passes.analyses.output import as_csv, write_file
 from mase.passes.analyses.report_render import render_csv, render_html
 from mase.passes.instruments.changes import COLUMNS, Changes, count_changes
 
@@ -22,12 +20,9 @@ def write_metrics(ctx: Context, folder: Path) -> None:
         ctx: the run.
         folder: where to.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["metric", "stage", "value"])
-    for name, stages in ctx.metrics.items():
-        writer.writerows([name, stage, value] for stage, value in stages.items())
-    write_file(ctx, _name(ctx, folder, "results.csv"), text.getvalue(), "what was measured")
+    rows = [(name, stage, value) for name, stages in ctx.metrics.items() for stage, value in stages.items()]
+    text = as_csv(["metric", "stage", "value"], rows)
+    write_file(ctx, _name(ctx, folder, "results.csv"), text, "what was measured")
 
 
 def write_changes(ctx: Context, changes: Changes, folder: Path) -> None:

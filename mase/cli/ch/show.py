@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from mase.passes.analyses.output import unwrapped
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -23,12 +25,9 @@ def show_settings(console: Console, title: str, rows: Iterable[Sequence[str]]) -
         rows: the texts of the columns.
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    if not console.is_terminal:
-        console = Console(file=console.file, width=_WIDE)  # a pipe or a log does not wrap
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(_COLUMNS[0], no_wrap=True)
     for name in _COLUMNS[1:]:
@@ -36,4 +35,4 @@ def show_settings(console: Console, title: str, rows: Iterable[Sequence[str]]) -
     for row in rows:
         said = any(text != "-" for text in row[2:4])
         table.add_row(*(Text(text) for text in row), style="bold" if said else "dim")
-    console.print(table)
+    unwrapped(console, _WIDE).print(table)

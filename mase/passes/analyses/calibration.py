@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mase.ir.diagnostics import MaseError, did_you_mean
 from mase.ir.graph import Graph, Node
 from mase.ir.ops.core import Input
+from mase.passes.analyses.output import tracked
 from mase.passes.analyses.sketch import Sketch, sketch
 from mase.passes.analyses.statistics import LEVELS, Statistics
 
@@ -62,7 +63,7 @@ def collect_sketches(
     recorder = Recorder(lower(graph, source_model=source_model).eval(), graph)
     seen = 0
     with torch.no_grad():
-        for batch in _progress(islice(_loader(data, split), batches), batches, console):
+        for batch in tracked(islice(_loader(data, split), batches), "profile", console, batches):
             recorder.take(model_inputs(batch, graph))
             seen += 1
     if not seen:
@@ -189,11 +190,3 @@ def _loader(data: LightningDataModule, split: Split) -> Iterator[Any]:
     make = {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}[split]
     with unshared():
         return iter(make())
-
-
-def _progress(items: Iterable[Any], total: int, console: Console | None) -> Iterable[Any]:
-    if console is None or not console.is_terminal:
-        return items
-    from rich.progress import track
-
-    return track(items, "profile", total, console=console, transient=True)

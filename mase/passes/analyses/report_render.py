@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from mase.passes.analyses.output import as_csv, unwrapped
 from mase.passes.analyses.report_rows import COLUMNS, Cell, Row
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["render_csv", "render_html", "render_table", "short"]
 
 _WHY = "not quantized"
-_WIDE = 200
 _EXPENDABLE = ("mean", "std", "scope", "bits moved", "bit ops", "bram", "dsp", "type", "min", "max")
 
 
@@ -51,10 +49,7 @@ def render_table(console: Console, title: str, rows: Sequence[Row], totals: Row)
         rows: the nodes.
         totals: the sums, by column.
     """
-    from rich.console import Console
-
-    if not console.is_terminal:
-        console = Console(file=console.file, width=_WIDE)  # a pipe or a log does not wrap
+    console = unwrapped(console)
     names, hidden = _columns(rows), list[str]()
     table = _table(title, names, rows, totals)
     for name in (n for n in _EXPENDABLE if n in names):
@@ -92,11 +87,8 @@ def _table(title: str, names: Sequence[str], rows: Sequence[Row], totals: Row) -
 
 def render_csv(rows: Sequence[Row], columns: Iterable[str] = COLUMNS) -> str:
     """Every column of every row, numbers in full; the first line names the columns."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    names = list(columns)
+    return as_csv(names, ([row[name] for name in names] for row in rows))
 
 
 def render_html(title: str, rows: Sequence[Row], totals: Row, columns: Iterable[str] = ()) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from json import dumps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mase.ir.diagnostics import MaseError, UsageError, did_you_mean
 from mase.ir.graph import Graph
 from mase.passes.analyses.calibration import Split
+from mase.passes.analyses.output import tracked
 from mase.passes.context import Context
 from mase.passes.registry import register_pass
 from mase.passes.transforms.quantize import Quantize
@@ -25,12 +26,9 @@ from mase.passes.workflow.allocating.variants import Variants
 from mase.passes.workflow.searching.facts import facts_of
 from mase.passes.workflow.searching.measure import Bench
 from mase.passes.workflow.searching.objectives import COSTS, Constraint, parse_constraint
-from mase.passes.workflow.searching.space import Dimension, Space, SpaceRule, bits_of, parse_space_rule
+from mase.passes.workflow.searching.space import Space, SpaceRule, bits_of, parse_space_rule
 from mase.passes.workflow.searching.trial_graph import Formats, space_of
 from mase.runtime.training.config import TrainConfig
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 __all__ = ["Allocate"]
 
@@ -153,7 +151,7 @@ class Allocate:
             (d.name, choice): measured(
                 f"{d.role} {choice} of {' '.join(d.nodes)}", partial(prices.variants.one, d, choice)
             )
-            for d, choice in _progress(pairs, ctx.console)
+            for d, choice in tracked(pairs, "sensitivities", ctx.console)
         }
         items = [
             [
@@ -215,11 +213,3 @@ def _indices(layers: Sequence[Layer], chosen: Mapping[str, str]) -> list[int]:
 
 def _width(chosen: Mapping[str, str]) -> str:
     return f"all {max(map(bits_of, chosen.values()))} bits"
-
-
-def _progress(items: Sequence[tuple[Dimension, str]], console: Console) -> Iterable[tuple[Dimension, str]]:
-    if not console.is_terminal:
-        return items
-    from rich.progress import track
-
-    return track(items, "sensitivities", console=console, transient=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from mase.passes.analyses.output import write_file
+from mase.passes.analyses.output import as_csv, unwrapped, write_file
 from mase.passes.context import Context
 from mase.passes.workflow.allocating.layers import Layer, merged
 from mase.passes.workflow.allocating.plan import Allocation, Planner
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Compared", "Results"]
 
 _ROWS = 60
-_WIDE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +67,9 @@ class Results:
             console: where to.
         """
         from rich import box
-        from rich.console import Console
         from rich.table import Table
 
-        if not console.is_terminal:
-            console = Console(file=console.file, width=_WIDE)  # a pipe or a log does not wrap
+        console = unwrapped(console)
         roles = list(dict.fromkeys(each.role for layer in self.layers for each in layer.dimensions))
         table = Table(title=self.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("layer")
@@ -107,7 +102,7 @@ class Results:
         """
         curve = self.planner.curve(self.taken)
         write_file(ctx, f"{folder}/layers.csv", self._layers(), "what each choice costs and hurts")
-        budgets = _csv((self.objective, "sensitivity"), curve)
+        budgets = as_csv((self.objective, "sensitivity"), curve)
         write_file(ctx, f"{folder}/budgets.csv", budgets, "the least sensitivity by budget")
         if find_spec("matplotlib") is None:
             ctx.note("no allocation.png without matplotlib", help="pip install 'mase[plot]'")
@@ -126,12 +121,4 @@ class Results:
             for i, (choice, item) in enumerate(zip(layer.choices, items, strict=True)):
                 formats = " ".join(f"{d.role}={choice[d.name]}" for d in layer.dimensions)
                 rows.append((layer.name, formats, item.loss, *item.prices, str(i == taken).lower()))
-        return _csv(("layer", "formats", "sensitivity", *self.planner.names, "taken"), rows)
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
+        return as_csv(("layer", "formats", "sensitivity", *self.planner.names, "taken"), rows)

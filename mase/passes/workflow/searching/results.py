@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mase.passes.analyses.output import write_file
+from mase.passes.analyses.output import as_csv, unwrapped, write_file
 from mase.passes.context import Context
 from mase.passes.workflow.searching.job import Job
 from mase.passes.workflow.searching.outcomes import Outcome
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Results", "render_csv"]
 
 _ROWS = 20
-_WIDE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +76,8 @@ class Results:
             console: where to.
         """
         from rich import box
-        from rich.console import Console
         from rich.table import Table
 
-        if not console.is_terminal:
-            console = Console(file=console.file, width=_WIDE)  # a pipe or a log does not wrap
         shown, names = self.shown, self.job.shown
         table = Table(title=self.summary, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for name in ("trial", *names):
@@ -96,7 +90,7 @@ class Results:
             table.add_row(str(each.number), *values, _formats(each), style=style)
         if len(shown) > _ROWS:
             table.caption = f"and {len(shown) - _ROWS} more"
-        console.print(table)
+        unwrapped(console).print(table)
 
     def write(self, ctx: Context, folder: str, *, write_pareto: bool) -> None:
         """Write ``pareto.csv``, ``trials.csv``, ``pareto.html``, ``pareto.png`` and graphs of the front.
@@ -138,14 +132,12 @@ def render_csv(outcomes: Sequence[Outcome]) -> str:
     if not outcomes:
         return ""
     metrics, dimensions = list(outcomes[0].metrics), list(outcomes[0].chosen)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "front", "feasible", "seconds", *metrics, *dimensions])
+    rows: list[list[object]] = []
     for each in outcomes:
         values = [each.metrics.get(name, "") for name in metrics]
         flags = [str(each.front).lower(), str(each.feasible).lower(), f"{each.seconds:.3f}"]
-        writer.writerow([each.number, *flags, *values, *(each.chosen[name] for name in dimensions)])
-    return text.getvalue()
+        rows.append([each.number, *flags, *values, *(each.chosen[name] for name in dimensions)])
+    return as_csv(["trial", "front", "feasible", "seconds", *metrics, *dimensions], rows)
 
 
 def _short(value: float | None) -> str:
