@@ -14,7 +14,7 @@ import copy
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mase.ir.diagnostics import MaseError
 from mase.runtime.training.config import TrainConfig
@@ -89,22 +89,15 @@ def fit(
         >>> metrics["val/accuracy"] > 0.9
         True
     """
-    from mase.runtime.data.shuffle import unshared
     from mase.runtime.distributed import agreed
-    from mase.runtime.tasks import make_task
     from mase.runtime.training import fingerprint, lightning, preflight, run_folder, session
-    from mase.runtime.training.distillation import Distillation
 
     if config.distill is not None and teacher is None:
         raise MaseError.of(f"there is no teacher for distill = {config.distill!r}", help="give fit a teacher")
     with session.quiet(), session.seeded(config.seed or 0), session.preserved(module):
         trained = _lent(module, config)
-        learner = make_task(task, trained, config, data)
-        if teacher is not None:
-            learner.distillation = Distillation(learner, make_task(task, teacher, config, data))
-        preflight.split_loader(data, "val", set_up=True)
-        with unshared():  # every process has to find the same
-            batch = next(iter(preflight.split_loader(data, "train")))
+        learner = _learner(task, trained, config, data, teacher)
+        batch = _first_batch(data)
         work = preflight.check(learner, batch)
         _describe(learner, say)
         folder = run_folder.RunFolder(Path(output_dir) / "training_ckpts")
@@ -121,7 +114,7 @@ def fit(
             if not config.fast_dev_run:
                 _load_best(module, agreed(folder.best), learner.optimization.learning_rate)
             if trained is not module:
-                learner = make_task(task, module, config, data)
+                learner = _learner(task, module, config, data)
             metrics = _measure(learner, config, "train") if config.measure_train else {}
             metrics |= _measure(learner, config, "val")
         if not config.fast_dev_run:
@@ -208,6 +201,32 @@ def load_checkpoint(module: nn.Module, path: Path | str, kind: Kind = "pl") -> N
     from mase.runtime.training import checkpoint
 
     checkpoint.load_checkpoint(module, path, kind)
+
+
+def _learner(
+    task: str,
+    module: nn.Module,
+    config: TrainConfig,
+    data: pl.LightningDataModule,
+    teacher: nn.Module | None = None,
+) -> Task:
+    from mase.runtime.tasks import make_task
+    from mase.runtime.training.distillation import Distillation
+
+    learner = make_task(task, module, config, data)
+    if teacher is not None:
+        learner.distillation = Distillation(learner, make_task(task, teacher, config, data))
+    return learner
+
+
+def _first_batch(data: pl.LightningDataModule) -> Any:
+    """The first batch to train on, the same in every process; refuses data without a validation split."""
+    from mase.runtime.data.shuffle import unshared
+    from mase.runtime.training import preflight
+
+    preflight.split_loader(data, "val", set_up=True)
+    with unshared():
+        return next(iter(preflight.split_loader(data, "train")))
 
 
 def _describe(learner: Task, say: Callable[[str], None]) -> None:

@@ -96,29 +96,26 @@ class Softmax(ExactOp):
             (10, 92.332483)
         """
         bits = min(max(out.frac + 2, 8), 16) if fraction is None else fraction
+        known = 0 < step < float("inf")
+        added = _alignment(Fraction(step), mask) if mask is not None and known else {}
+        found = _octaves(Fraction(step) / added.get("score_factor", 1), bits) if known else None
+        if found is None:
+            raise MaseError.of(
+                f"softmax of scores with a step of {float(step):g} leaves the range of 64-bit integers",
+                help="choose formats whose fraction is nearer to the scores' range",
+            )
+        multiplier, shift = found
         # A difference beyond the last bit of the powers, in fractions of octaves.
         top = (POWER_BITS + 1) << bits
-        added = _alignment(Fraction(step), mask) if mask is not None and 0 < step < float("inf") else {}
-        finer = Fraction(step) / added.get("score_factor", 1) if 0 < step < float("inf") else Fraction(0)
-        if ratio := finer * _log2_e() * 2**bits:
-            exact = _MULTIPLIER_BITS - (ratio.numerator.bit_length() - ratio.denominator.bit_length())
-            shift = min(exact - 1, _SHIFTED_BITS - bits)
-            multiplier = round(ratio * 2**shift) if shift > 0 else 0
-            if multiplier >= 2 ** (bits + 10):  # then its own rounding hardly counts
-                limit = -((-top << shift) // multiplier)
-                return cls(
-                    dim=dim,
-                    multiplier=multiplier,
-                    shift=shift,
-                    fraction=bits,
-                    limit=limit,
-                    out=out,
-                    causal=causal,
-                    **added,
-                )
-        raise MaseError.of(
-            f"softmax of scores with a step of {float(step):g} leaves the range of 64-bit integers",
-            help="choose formats whose fraction is nearer to the scores' range",
+        return cls(
+            dim=dim,
+            multiplier=multiplier,
+            shift=shift,
+            fraction=bits,
+            limit=-((-top << shift) // multiplier),
+            out=out,
+            causal=causal,
+            **added,
         )
 
     @property
@@ -151,6 +148,19 @@ class Softmax(ExactOp):
     def table(self) -> tuple[int, ...]:
         """The powers of one octave."""
         return power_table(self.fraction)
+
+
+def _octaves(step: Fraction, bits: int) -> tuple[int, int] | None:
+    """The multiplier and shift that turn steps into octaves of ``bits`` fractional bits.
+
+    None if 64-bit integers hold none that is exact enough.
+    """
+    ratio = step * _log2_e() * 2**bits
+    exact = _MULTIPLIER_BITS - (ratio.numerator.bit_length() - ratio.denominator.bit_length())
+    shift = min(exact - 1, _SHIFTED_BITS - bits)
+    multiplier = round(ratio * 2**shift) if shift > 0 else 0
+    # From here on, the multiplier's own rounding hardly counts.
+    return (multiplier, shift) if multiplier >= 2 ** (bits + 10) else None
 
 
 def _alignment(step: Fraction, mask: Fixed) -> dict[str, int]:
