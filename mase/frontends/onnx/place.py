@@ -13,7 +13,7 @@ from mase.frontends.values import format_of
 from mase.ir.diagnostics import MaseError
 from mase.ir.dim import Dim, Expr
 from mase.ir.format import Format
-from mase.ir.formats import I64, Dtype
+from mase.ir.formats import I64, Dtype, Fixed
 from mase.ir.graph import Graph, Node
 from mase.ir.op import Op
 from mase.ir.ops.core import Parameter
@@ -101,6 +101,8 @@ class Place:
             schema.operand(i): v.format for i, v in enumerate(operands) if v.format is not None
         }
         formats |= {role: v.format for role, v in given.items() if v.format is not None}
+        if _is_finer(formats):
+            formats.pop("bias")  # the op would round it to the products' grid, the file adds it as it is
         can = quantized_op(type(op)) is not None and set(formats) <= set(type(op).quantized_roles)
         if formats and not can:
             operands, formats = tuple(self.carried(v) for v in operands), {}
@@ -154,6 +156,13 @@ class Place:
         assert made is not None
         return value.of(made)
 
+    def indexed(self, value: Value, at: Value, axis: int = 0) -> Value:
+        """The elements of a value at indices along a dimension."""
+        type = self.type_of(value)
+        shape = type.shape[:axis] + self.type_of(at).shape + type.shape[axis + 1 :]
+        args = [value, [*[None] * axis, at]]
+        return self.moved_call("aten.index.Tensor", args, type.with_shape(shape))
+
     def type(self, position: int) -> TensorType:
         """The type of an operand."""
         return self.type_of(self.value(position))
@@ -188,6 +197,8 @@ class Place:
             return value.node
         if value.dims is not None:
             return self._tensor_of(value.dims, value.scalar)
+        if value.lookup is not None:
+            return self.node(self.indexed(*value.lookup))
         key = self._keep(identifier(value.key or self.output, dots=True), value.const, value.key)
         return self.graph.add(Parameter(), params={"value": key}, name=identifier(key))
 
@@ -260,6 +271,14 @@ def _scalable(op: Op, role: str, value: Value) -> Value:
     if value.scaled is None or (made is not None and f"{role}_scale" in made.scale_roles()):
         return value
     return value.plain()
+
+
+def _is_finer(formats: Mapping[str, Format | None]) -> bool:
+    """Whether a bias has more fractional bits than the products that it is added to."""
+    x, weight, bias = (formats.get(role) for role in ("data_in", "weight", "bias"))
+    if not (isinstance(x, Fixed) and isinstance(weight, Fixed) and isinstance(bias, Fixed)):
+        return False
+    return bias.frac > x.frac + weight.frac
 
 
 def identifier(name: str, dots: bool = False) -> str:

@@ -52,9 +52,23 @@ def quantize(place: Place) -> Value:
     if zero.dtype not in _ENDS or (scale.numel() > 1 and value.node is not None):
         raise place.error(f"codes of type {zero.dtype} with {scale.numel()} scales have no format")
     low, high = _ENDS[zero.dtype]
+    if value.const is not None:
+        return Value(const=_codes(value.const, scale, zero, place.get("axis", 1)), key=value.key)
     before = None if value.format is None else (value.format, value.scaled)
     grid = Scaled(scale, zero.long(), low, high, place.get("axis", 1))
     return replace(value, format=None, scaled=grid, codes=True, grid_before=before)
+
+
+def _codes(numbers: Tensor, scale: Tensor, zero: Tensor, axis: int) -> Tensor:
+    """What QuantizeLinear makes of a constant."""
+    if scale.numel() > 1:
+        shape = [1] * numbers.dim()
+        shape[axis] = -1
+        scale, around = scale.reshape(shape), zero.reshape(shape)
+    else:
+        scale, around = scale.reshape(()), zero.reshape(())
+    low, high = _ENDS[zero.dtype]
+    return ((numbers / scale).round() + around).clamp(low, high).to(zero.dtype)
 
 
 @from_onnx("Clip (codes)")
@@ -74,6 +88,9 @@ def dequantize(place: Place) -> Value:
     zero = place.const(2).long() if place.has(2) else torch.zeros(scale.shape, dtype=torch.int64)
     if value.const is not None:
         return _constant(place, value, scale, zero)
+    if value.lookup is not None and scale.numel() == 1:
+        table, at = value.lookup
+        return place.add(nn.Embedding(), at, roles={"weight": _constant(place, table, scale, zero)})
     grid, before = value.scaled, value.grid_before
     if grid is None or not value.codes:
         return meant(place, value, scale, zero)

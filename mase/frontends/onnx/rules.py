@@ -17,6 +17,7 @@ from mase.ir.ops.shapes import broadcast
 
 __all__: list[str] = []
 
+_F64 = Dtype("f64")
 _ACTIVATIONS: dict[str, type[nn.Activation]] = {
     "Relu": nn.Relu,
     "Sigmoid": nn.Sigmoid,
@@ -198,8 +199,13 @@ def _global_pool(place: Place) -> Value:
 
 
 def _pooled(place: Place, op: Op) -> Value:
-    """The largest of codes are the codes of the largest."""
-    value = place.value(0)
+    """The largest of codes are the codes of the largest; other integers are taken to float64 and back."""
+    value, type = place.value(0), place.type(0)
+    if not value.codes and isinstance(type.format, Dtype) and not type.format.is_float:
+        cast = place.of("Cast", [], f"{place.output}_wide")
+        wide = cast.call("aten.to.dtype", [value, _F64], type.with_format(_F64))
+        made = place.of(place.kind, [], f"{place.output}_of_floats").add(op, wide)
+        return place.call("aten.to.dtype", [made, type.format], place.type_of(made).with_format(type.format))
     if not value.codes:
         return place.add(op, value)
     return value.of(place.node(place.add(op, replace(value, format=None))))

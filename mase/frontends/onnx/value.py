@@ -58,6 +58,7 @@ class Value:
         dims: the numbers of a shape, or of a part of one, where some are symbolic.
         scalar: whether ``dims`` is one number without dimensions.
         grid_before: the format and scale that a value had before it was made codes.
+        lookup: a constant table of codes and the rows that are looked up in it, before there is a node.
     """
 
     node: Node | None = None
@@ -69,6 +70,7 @@ class Value:
     dims: tuple[Dim, ...] | None = None
     scalar: bool = False
     grid_before: tuple[Format, Scaled | None] | None = None
+    lookup: tuple[Value, Value] | None = None
 
     def plain(self) -> Value:
         """The same constant, whose numbers say it all, in float."""

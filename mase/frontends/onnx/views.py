@@ -153,17 +153,17 @@ def _split(place: Place) -> list[Value]:
 def _gather(place: Place) -> Value:
     value, at = place.value(0), place.value(1)
     axis = place.get("axis", 0)
-    if value.const is not None and value.const.dim() == 2 and axis == 0 and value.const.is_floating_point():
-        return place.add(nn.Embedding(), at, roles={"weight": value})
+    if value.const is not None and value.const.dim() == 2 and axis == 0:
+        if value.const.is_floating_point():
+            return place.add(nn.Embedding(), at, roles={"weight": value})
+        return Value(lookup=(value, at))
     type = place.type(0)
     axis %= type.rank
     number = dims_of(at)
     if number is not None and (at.scalar or (at.const is not None and at.const.dim() == 0)):
         returns = type.with_shape(type.shape[:axis] + type.shape[axis + 1 :])
         return place.moved_call("aten.select.int", [value, axis, number[0]], returns)
-    shape = type.shape[:axis] + place.type(1).shape + type.shape[axis + 1 :]
-    args = [value, [*[None] * axis, at]]
-    return place.moved_call("aten.index.Tensor", args, type.with_shape(shape))
+    return place.indexed(value, at, axis)
 
 
 @from_onnx("GatherElements")

@@ -13,6 +13,7 @@ from mase.ir.formats import Integer
 from mase.ir.graph import Node
 from mase.ir.ops.exact import Code
 from mase.ir.state import State
+from mase.runtime.given_scales import positive
 from mase.runtime.kernels import Encoded, Scale, encode
 from mase.runtime.kernels.code import smallest_type
 
@@ -38,6 +39,13 @@ class Constants:
         if key not in self._new:
             self._new[key] = self._old[key]
             self._new.declare(key, self._old.entry(key).type, "buffer")
+        return key
+
+    def given(self, role: str, key: str) -> str:
+        """The scale or zero point of an ``int<W>``; a scale as modules take it, which is positive."""
+        key = self.kept(key)
+        if role == "scale":
+            self._new[key] = positive(self._new[key])
         return key
 
     def key(self, node: Node, role: str, tensor: Tensor, format: Code | None) -> str:

@@ -124,6 +124,7 @@ def contraction(node: Node, legal: Legalizer) -> Value:
 
 
 _FLOAT32 = 2**24
+_CARRIER = 2.0**62
 _DYADIC = "quantize{requant=dyadic} lets the quantized graph do the same, in training too"
 
 
@@ -142,6 +143,12 @@ def bias_codes(node: Node, legal: Legalizer, scaling: Scaling) -> Tensor:
     assert isinstance(op, QuantizedOp)
     format, bias = op.formats.get("bias"), legal.old.state[node.params["bias"]]
     frac = scaling.frac
+    if float(bias.detach().double().abs().max() / float(min(scaling.factors))) >= _CARRIER:
+        raise legal.fault(
+            node,
+            "a bias in units of the accumulator leaves int64, so tiny is the scale of data_in",
+            "calibrate it on data that is not all zero",
+        )
     if isinstance(format, Fixed) and frac is not None:
         codes, shift = codes_of(bias, format), format.frac - frac
         if shift <= 0:

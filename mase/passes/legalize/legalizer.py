@@ -296,7 +296,7 @@ class Legalizer:
     def _quantize(self, node: Node, target: Target) -> Value:
         entry, scaling = self._plain[node], Scaling.of(target.scale)
         if self.boundary == "float":
-            keys = {role: self.constants.kept(key) for role, key in target.keys}
+            keys = {role: self.constants.given(role, key) for role, key in target.keys}
             op = Quantize(format=target.format)
             made = self.new.add(
                 op, entry, params=keys, name=f"{node.name}_codes", scope=node.scope, loc=node.loc
@@ -310,9 +310,13 @@ class Legalizer:
             entry.type = TensorType(target.code, entry.tensor_type.shape)
         return self.annotated(Value(made, scaling, target.zero_point, target.range))
 
+    def given(self, target: Target) -> dict[str, Tensor]:
+        """The scale and the zero point of an ``int<W>``, by role."""
+        found = {role: self.old.state[key] for role, key in target.keys}
+        return found | {role: positive(scale) for role, scale in found.items() if role == "scale"}
+
     def _constant(self, node: Node, target: Target) -> Value:
-        keys = dict(target.keys)
-        given = {role: self.old.state[key] for role, key in keys.items()}
+        given = self.given(target)
         codes = codes_of(self.old.state[node.params["value"]], target.format, **given)
         codes = codes.clamp(target.min, target.max)
         return self.emit(

@@ -32,8 +32,7 @@ def embedding(node: Node, legal: Legalizer) -> Value:
 
 def rows(node: Node, legal: Legalizer, target: Target) -> Value:
     """An embedding in float, such as a table of angles, whose user quantizes what it looks up."""
-    given = {role: legal.old.state[key] for role, key in target.keys}
-    codes = codes_of(legal.old.state[node.params["weight"]], target.format, **given)
+    codes = codes_of(legal.old.state[node.params["weight"]], target.format, **legal.given(target))
     codes = codes.clamp(target.min, target.max)
     name, scaling = f"{node.name}_codes", Scaling.of(target.scale)
     return _looked_up(node, legal, name, codes, target.code, scaling, target.zero_point)

@@ -126,7 +126,8 @@ class _Ratio:
     def of(cls, unit: Fraction, value: Value, target: Target) -> _Ratio:
         limit = max(abs(target.min - target.zero_point), abs(target.max - target.zero_point))
         codes = value.interval.shifted(value.zero_point)
-        return cls(unit / target.scale, unit, codes, limit, target.format.rounding)
+        saturates = Fraction(2 ** (limit + 2).bit_length())  # whatever is not 0: more does no more
+        return cls(min(unit / target.scale, saturates), unit, codes, limit, target.format.rounding)
 
     @property
     def may_be_wide(self) -> bool:
@@ -148,7 +149,8 @@ class _Ratio:
         if self._proves(nearest) or not self._alike(self.exact):
             return _Chosen(nearest, self._proves(nearest))
         step = Fraction(2) ** (nearest.multiplier.bit_length() - bits - nearest.shift)
-        others = (_within_shift(Dyadic.nearest(nearest.value + i * step, bits)) for i in _NEIGHBOURS)
+        beside = (nearest.value + i * step for i in _NEIGHBOURS)
+        others = (_within_shift(Dyadic.nearest(value, bits)) for value in beside if value > 0)
         found = next((other for other in others if self._proves(other)), None)
         return _Chosen(found or nearest, found is not None)
 

@@ -158,7 +158,8 @@ def activation_scale(site: Site, role: str, format: Fixed | Integer) -> tuple[ND
 def bias_codes(site: Site) -> Codes | None:
     """A bias as int32 at the scale of the products, where integer hardware adds it.
 
-    None if the bias has no such form: without scales of both operands, or beyond 32 bits.
+    None if the bias has no such form: without scales of both operands, beyond 32 bits, or finer than sums of
+    signs.
     """
     op = site.node.op
     if not isinstance(op, QuantizedOp) or not isinstance(
@@ -184,7 +185,8 @@ def bias_codes(site: Site) -> Codes | None:
     else:
         return None
     codes = np.rint(values / unit).astype(np.int64)
-    if np.abs(codes).max(initial=0) >= 2**31:
+    signs = isinstance(w, Binary | Ternary)  # beside them a bias is added as it is
+    if np.abs(codes).max(initial=0) >= 2**31 or (signs and (codes * unit != values).any()):
         return None
     axis = None if scale.ndim == 0 else 0
     return Codes(codes, scale, np.zeros(scale.shape, np.int64), -(2**31), 2**31 - 1, axis)

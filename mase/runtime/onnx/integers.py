@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from mase.ir import Dtype, TensorType
 from mase.runtime.onnx.site import Site
 from mase.runtime.onnx.types import carrier_of
 
-__all__ = ["F64", "carrier", "centred", "less", "machine", "stored_weight"]
+__all__ = ["F64", "carrier", "centred", "is_narrow", "less", "machine", "stored_weight"]
 
 F64 = Dtype("f64")
 _I8, _U8 = Dtype("i8"), Dtype("u8")
@@ -45,6 +48,16 @@ def centred(site: Site, position: int, zero_point: int) -> str:
     return less(site, value, zero_point, wanted)
 
 
+def is_narrow(site: Site) -> bool:
+    """Whether operands, weights and sums are those of ONNX's integer operators: of 8, 8 and 32 bits."""
+    width: int = getattr(site.op, "width", 0)
+    return carrier(site.type(0)).bits == 8 and _reach(site.array("weight")) <= 127 and width <= 32
+
+
+def _reach(codes: NDArray[Any]) -> int:
+    return max(int(codes.max(initial=0)), -int(codes.min(initial=0)) - 1)
+
+
 def stored_weight(site: Site, *, unsigned: bool, order: tuple[int, ...] | None = None) -> tuple[str, int]:
     """A weight as the 8-bit integers that kernels take, stored in 2, 4 or 8 bits; and its zero point.
 
@@ -59,10 +72,7 @@ def stored_weight(site: Site, *, unsigned: bool, order: tuple[int, ...] | None =
     codes = site.array("weight")
     if order is not None:
         codes = codes.transpose(order)
-    reach = max(int(codes.max(initial=0)), -int(codes.min(initial=0)) - 1)
-    if reach > 127:
-        raise site.error("weight has more than 8 bits, which the integer operators of ONNX do not take")
-    bits = next(b for b in (2, 4, 8) if reach < 2 ** (b - 1))
+    bits = next(b for b in (2, 4, 8) if _reach(codes) < 2 ** (b - 1))
     zero = 2 ** (bits - 1) if unsigned else 0
     element = _PACKED.get((bits, unsigned))
     dtype = np.uint8 if unsigned else np.int8

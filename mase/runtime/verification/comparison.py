@@ -128,6 +128,8 @@ def check_file(
         vectors: what the inputs are called.
         tolerance: how far numbers may be apart.
     """
+    if reason := engine.unfit():
+        return Check(name, vectors, skipped=reason)
     inside = [name for name in expected.values if name in set(values)]
     shown = inside if engine.together and tolerance.share == 0 else []
     try:

@@ -44,6 +44,10 @@ class Engine(ABC):
         absent = [name for name in cls.packages if find_spec(name) is None]
         return f"{', '.join(absent)} not installed: pip install 'mase[{cls.extra}]'" if absent else None
 
+    def unfit(self) -> str | None:
+        """Why it is known to compute this file wrongly; None if nothing is known against it."""
+        return None
+
     @abstractmethod
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Sequence[str] = ()) -> Arrays:
         """The outputs for inputs, all by name.

@@ -186,3 +186,47 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         read_onnx(tmp_path / "e.onnx")
     assert caught.value.diagnostics[0].node == "where_it_is"
     assert "mase reads Abs, Add," in str(caught.value)
+
+
+class Scaled(nn.Module):
+    """A parameter that is an operand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(seeded(3, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale + self.scale
+
+
+@pytest.mark.parametrize("width", [8, 4, 12])
+def test_parameters_that_are_quantized_in_the_file_read_back(tmp_path: Path, width: int) -> None:
+    options = f'default={{data_in="fixed<{width},2>",other="fixed<{width},{width - 2}>"}}'
+    graph = quantized(Scaled(), (torch.randn(2, 3, 5),), options)
+    x = ties(50, 3, 5, frac=2)
+    found = read_back(graph, tmp_path, QdqQuantizers())
+    assert torch.equal(outputs(found, x), outputs(graph, x))
+
+
+def test_tables_of_codes_read_back(tmp_path: Path) -> None:
+    net, ids = nn.Sequential(nn.Embedding(9, 6), nn.Linear(6, 4)), torch.arange(9).view(3, 3)
+    graph = quantized(net, (ids,), 'default={data_in="fixed<8,4>",weight="fixed<6,4>"}')
+    found = read_back(graph, tmp_path, QdqQuantizers())
+    assert [float_op(n.op).name for n in found.nodes] == ["core.input", "nn.embedding", "nn.linear"]
+    assert torch.equal(outputs(found, ids), outputs(graph, ids))
+
+
+def test_a_bias_finer_than_the_products_reads_back(tmp_path: Path) -> None:
+    options = 'default={data_in="ufixed<2,-1>",weight="binary",bias="fixed<16,14>"}'
+    graph = quantized(nn.Linear(4, 3), (torch.randn(2, 4),), options)
+    x = ties(60, 4, frac=-1, reach=9)
+    for kind in (QdqQuantizers, QonnxQuantizers):
+        assert torch.equal(outputs(read_back(graph, tmp_path, kind()), x), outputs(graph, x))
+
+
+@pytest.mark.parametrize("net", [nn.MaxPool1d(2), nn.AdaptiveMaxPool1d(1)])
+def test_pools_of_integers_read_back(tmp_path: Path, net: nn.Module) -> None:
+    x = ties(40, 3, 6)
+    graph = legal(nn.Sequential(net, nn.ReLU()), x, 'default={data_in="fixed<8,4>"}')
+    onnx.save(print_graph(graph, None, "integer"), tmp_path / "model.onnx")
+    assert torch.equal(outputs(read_onnx(tmp_path / "model.onnx"), x), Interpreter(graph)(x))

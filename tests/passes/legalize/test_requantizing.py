@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import mase
+from mase.ir import MaseError
 from mase.ir.format import ROUNDINGS
 from mase.ir.formats import Integer
 from mase.ir.graph import Node
@@ -132,3 +133,44 @@ def test_what_the_caller_sees_is_not_proved() -> None:
     mase.Pipeline(f"quantize{{{formats}}},legalize-casts").run(graph, Batches(x))
     (proof,) = (n.meta[RoundsAlike] for n in graph.nodes if RoundsAlike in n.meta)
     assert str(proof) == "proved but for 24 of 24"
+
+
+def test_a_scale_that_training_took_below_zero_is_its_magnitude() -> None:
+    """As the module takes it; in the interpreter, too, where it quantizes what enters."""
+    x = torch.randn(40, 6, generator=torch.manual_seed(0))
+    graph = mase.trace(nn.Linear(6, 3), (x[:2],))
+    options = 'default={data_in="int<8>",weight="int<8>"},requant=dyadic,scales=learned,batches=1'
+    mase.Pipeline(f"quantize{{{options}}}").run(graph, Batches(x))
+    graph.state["linear.data_in_scale"] = -graph.state["linear.data_in_scale"]
+    module = mase.lower(graph).eval()
+    mase.Pipeline("legalize-casts").run(graph)
+    with torch.no_grad():
+        assert torch.equal(mase.interpret(graph, x)["linear_real"], module(x))
+
+
+def test_a_scale_of_nothing_but_zeros_saturates() -> None:
+    """Calibrated on zeros alone: the ratio of scales is beyond all shifts, and what is not 0 saturates."""
+    net = nn.Sequential(nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 3, bias=False))
+    x = torch.ones(8, 4)
+    nn.init.constant_(net[0].weight, -1)
+    graph = mase.trace(net, (x[:2],))
+    options = 'default={data_in="int<8>",weight="int<8>"},requant=dyadic,batches=1'
+    mase.Pipeline(f"quantize{{{options}}}").run(graph, Batches(x))
+    module = mase.lower(graph).eval()
+    mase.Pipeline("legalize-casts").run(graph)
+    other = torch.randn(50, 4, generator=torch.manual_seed(0))
+    with torch.no_grad():
+        expected = module(other)
+        assert torch.equal(mase.interpret(graph, other)["_2_real"], expected)
+    assert expected.unique().numel() > 1
+
+
+def test_a_bias_that_no_integer_holds_is_refused() -> None:
+    net, x = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3)), torch.ones(8, 4)
+    nn.init.constant_(net[0].weight, -9)
+    graph = mase.trace(net, (x[:2],))
+    options = 'default={data_in="int<8>",weight="int<8>"},requant=dyadic,batches=1'
+    mase.Pipeline(f"quantize{{{options}}}").run(graph, Batches(x))
+    with pytest.raises(MaseError, match="bias in units of the accumulator leaves int64") as caught:
+        mase.Pipeline("legalize-casts").run(graph)
+    assert caught.value.diagnostics[0].node == "_2"

@@ -105,3 +105,32 @@ def test_other_levels_are_refused(tmp_path: Path) -> None:
     graph = mase.trace(nn.Linear(4, 2), (torch.randn(2, 4),))
     with pytest.raises(MaseError, match="run legalize-casts first"):
         mase.Pipeline('export{format="integer"}').run(graph, output_dir=tmp_path)
+
+
+LONG = {
+    "averages of lines": nn.AvgPool1d(3, 2, 1),
+    "largest of lines": nn.AdaptiveMaxPool1d(1),
+    "largest of some": nn.AdaptiveMaxPool1d(3),
+    "weights of 10 bits": nn.Linear(8, 4),
+    "convolutions with weights of 10 bits": nn.Conv1d(6, 4, 3),
+}
+
+
+@pytest.mark.parametrize("width", [8, 12])
+@pytest.mark.parametrize("name", LONG)
+def test_other_layers_are_exact(name: str, width: int) -> None:
+    graph = legal(
+        nn.Sequential(LONG[name]),
+        ties(50, 6, 8),
+        f'default={{data_in="fixed<{width},4>",weight="fixed<10,7>"}}',
+    )
+    assert integer_mismatches(graph, ties(50, 6, 8)) == 0
+
+
+@pytest.mark.parametrize("net", [nn.Linear(8, 4), nn.Conv1d(6, 4, 3), nn.ConvTranspose1d(6, 4, 3)])
+def test_sums_may_have_few_bits(net: nn.Module) -> None:
+    """Weights of nothing but zeros: the result is its bias, in as many bits as that takes."""
+    nn.init.zeros_(net.weight)
+    x = ties(50, 6, 8)
+    graph = legal(net, x, 'default={data_in="fixed<12,4>",weight="fixed<8,6>"}')
+    assert integer_mismatches(graph, x) == 0

@@ -219,3 +219,31 @@ def test_what_has_no_form_is_refused_with_its_node(message: str) -> None:
     with pytest.raises(MaseError, match=message) as caught:
         print_graph(graph, QdqQuantizers())
     assert "_0" in str(caught.value) or "node" in str(caught.value)
+
+
+MOVED = {
+    "max-pool": nn.MaxPool1d(2),
+    "transpose": Of(lambda x: torch.softmax(x.mT, -1)),
+    "reshape": Of(lambda x: x.reshape(x.shape[0], 2, -1)),
+}
+
+
+@pytest.mark.parametrize("width", [8, 12], ids=["all of 8 bits", "some of 12 bits"])
+@pytest.mark.parametrize("name", MOVED)
+def test_what_moves_and_goes_on_in_float_can_be_loaded(name: str, width: int) -> None:
+    """onnxruntime 1.32 fails where it moves a DequantizeLinear of int8 in a file of opset 21 or later."""
+    net = nn.Sequential(nn.Linear(6, 6), nn.ReLU6(), nn.Linear(6, 6), nn.Identity(), MOVED[name])
+    options = f"""default={{data_in="fixed<8,4>",weight="fixed<8,6>",data_out="fixed<8,3>"}},
+        rules=[{{op="nn.relu6",data_in="fixed<{width},4>"}},{{op="nn.max_pool1d",skip=true}},
+               {{op="nn.softmax",skip=true}}]"""
+    graph = quantized(net, (torch.randn(2, 4, 6),), options)
+    x = ties(50, 4, 6)
+    found = run(checked(print_graph(graph, QdqQuantizers(), "qdq")), {"input": x.numpy()})[0]
+    with torch.no_grad():
+        assert torch.allclose(torch.from_numpy(found), mase.lower(graph).eval()(x), atol=1e-6)
+
+
+def test_a_bias_beside_signs_keeps_its_bits() -> None:
+    options = 'default={data_in="ufixed<2,-1>",weight="binary",bias="fixed<16,14>"}'
+    graph = quantized(nn.Linear(4, 3), (torch.randn(2, 4),), options)
+    assert mismatches(graph, ties(60, 4, frac=-1, reach=9)) == (0, 180)

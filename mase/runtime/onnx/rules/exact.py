@@ -135,9 +135,9 @@ def relu(op: nn.Relu, site: Site) -> str:
     return site.emit("Clip", site.input(0), machine(site, 0))
 
 
-@to_onnx_exact.register(pool.MaxPool)
-def max_pool(op: pool.MaxPool, site: Site) -> str:
-    """``nn.max_pool1d`` and ``nn.max_pool2d``; those of wide integers in float64."""
+@to_onnx_exact.register(pool.MaxPool, pool.AdaptiveMaxPool1d, pool.AdaptiveMaxPool2d)
+def max_pool(op: pool.MaxPool | pool.AdaptivePool, site: Site) -> str:
+    """Max-pools; those of wide integers in float64."""
     type = carrier(site.result)
     if type.bits == 8:
         return str(to_onnx(op, site))

@@ -52,10 +52,14 @@ def avg_pool(op: pool.AvgPool, site: Site) -> str:
 
 @to_onnx.register(pool.AdaptivePool)
 def adaptive(op: pool.AdaptivePool, site: Site) -> str:
-    """Adaptive pools: global where one window holds all, else a sliding window, else window by window."""
+    """Adaptive pools: global where one window holds all, else a sliding window, else window by window.
+
+    The largest of all is a window too where sizes are known: GlobalMaxPool takes no integers.
+    """
     kind = "Max" if isinstance(op, pool.AdaptiveMaxPool1d | pool.AdaptiveMaxPool2d) else "Average"
     x = batched(site, site.input(0), op.spatial)
-    if all(size == 1 for size in op.output_size):
+    known = all(isinstance(size, int) for size in site.type(0).shape[-op.spatial :])
+    if all(size == 1 for size in op.output_size) and not (kind == "Max" and known):
         return squeezed(site, site.emit(f"Global{kind}Pool", x), op.spatial)
     sizes = site.fixed(site.type(0).shape[-op.spatial :], "an adaptive pool")
     wanted = output_sizes(op, sizes)
