@@ -192,17 +192,13 @@ class _Builder:
 
     def _value(self, arg: Any) -> Any:
         """An argument of a traced call with nodes of the graph in place of the traced ones."""
-        match arg:
-            case fx.Node() if arg in self._env:
-                return self._env[arg]
-            case fx.Node():
-                return self._weight(arg)
-            case tuple() | list():
-                return type(arg)(self._value(a) for a in arg)  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
-            case dict():
-                return {k: self._value(v) for k, v in arg.items()}  # pyright: ignore[reportUnknownVariableType]
-            case _:
-                return arg
+        return fx.map_arg(arg, self._node)
+
+    def _node(self, node: fx.Node) -> Any:
+        """What a traced value became; a weight becomes a node when it is first taken."""
+        if node not in self._env:
+            self._env[node] = self._weight(node)
+        return self._env[node]
 
     def _weight(self, node: fx.Node) -> Node:
         kind, target = self._keys[node.name]
@@ -210,8 +206,7 @@ class _Builder:
         if kind is InputKind.CONSTANT_TENSOR or key not in self._graph.state:
             tensor: Any = self._program.constants[target]
             key = add_constant(self._graph, key.replace("lifted_tensor", "constant"), tensor)
-        self._env[node] = self._importer.parameter(key)
-        return self._env[node]
+        return self._importer.parameter(key)
 
 
 def trace_exported(

@@ -20,7 +20,7 @@ from mase.frontends.internals import (
     operator_name,
     overload_of,
     overwrites_first,
-    shares_storage,
+    storage_of,
 )
 from mase.frontends.session import MARKER, Session
 from mase.frontends.views import FRESH, can_write_through, scattered, view_chain, viewed
@@ -37,7 +37,7 @@ def functionalize(graph: fx.Graph, session: Session) -> None:
         graph: the trace; each node's example value is its ``meta["val"]``.
         session: the sites of its leaves.
     """
-    seen: dict[fx.Node, None] = {}
+    seen = _Seen()
     for node in list(graph.nodes):
         operand = _overwritten(node, session)
         if operand is not None:
@@ -47,7 +47,28 @@ def functionalize(graph: fx.Graph, session: Session) -> None:
             if pure is not None and owned:
                 _Write(graph, node, chain, seen).replace(pure)
                 continue
-        seen[node] = None
+        seen.add(node)
+
+
+class _Seen:
+    """The nodes so far, by the memory that their values lie in."""
+
+    def __init__(self) -> None:
+        self._nodes: set[fx.Node] = set()
+        self._by_storage: dict[int | None, list[fx.Node]] = {}
+
+    def add(self, node: fx.Node) -> None:
+        """Let a node count as one that comes before."""
+        self._nodes.add(node)
+        self._by_storage.setdefault(storage_of(node.meta.get("val")), []).append(node)
+
+    def __contains__(self, node: fx.Node) -> bool:
+        return node in self._nodes
+
+    def sharing(self, node: fx.Node) -> list[fx.Node]:
+        """The nodes whose values lie in the same memory, in order."""
+        storage = storage_of(node.meta.get("val"))
+        return [] if storage is None else list(self._by_storage.get(storage, ()))
 
 
 def _overwritten(node: fx.Node, session: Session) -> fx.Node | None:
@@ -93,9 +114,7 @@ class _Write:
         seen: the nodes before it.
     """
 
-    def __init__(
-        self, graph: fx.Graph, node: fx.Node, chain: list[fx.Node], seen: dict[fx.Node, None]
-    ) -> None:
+    def __init__(self, graph: fx.Graph, node: fx.Node, chain: list[fx.Node], seen: _Seen) -> None:
         self._graph, self._node, self._chain, self._seen = graph, node, chain, seen
         self._point = node.next
         self._updated: dict[fx.Node, fx.Node] = {}
@@ -110,13 +129,13 @@ class _Write:
             own.add(part)
         part.meta[FRESH] = True
         self._updated[base] = part
-        for alias in [n for n in self._seen if shares_storage(n, base) and n not in own]:
+        for alias in [n for n in self._seen.sharing(base) if n not in own]:
             self._redirect(alias, [u for u in alias.users if u not in self._seen and u not in own])
         if self._node.target is not MARKER:
             self._redirect(self._chain[0], list(self._node.users), of=self._node)
             self._graph.erase_node(self._node)
         else:
-            self._seen[self._node] = None
+            self._seen.add(self._node)
 
     def _result(self, pure: Any) -> fx.Node:
         """The pure call's value; a marker, pure already, gives a list of one."""
@@ -165,5 +184,5 @@ class _Write:
             made = self._graph.call_function(target, tuple(args), kwargs)
         made.meta = {**self._node.meta, "val": like.meta["val"]}
         made.meta.pop(FRESH, None)
-        self._seen[made] = None
+        self._seen.add(made)
         return made

@@ -73,12 +73,20 @@ def find_leaves(model: nn.Module, opaque: Collection[str] = ()) -> dict[str, Lea
         raise MaseError.of(f"opaque: the model has no module {name!r}", help=did_you_mean(name, paths))
     leaves: dict[str, Leaf] = {}
     for path, module in submodules(model):
-        if not path or any(path.startswith(f"{outer}.") for outer in leaves):
+        if not path or _is_inside(path, leaves):
             continue
         op = None if path in opaque else module_op(module)
         if op is not None or path in opaque or _must_stay_whole(module):
             leaves[path] = Leaf(module, op)
     return leaves
+
+
+def _is_inside(path: str, leaves: Collection[str]) -> bool:
+    """Whether a module lies below one of the leaves."""
+    while path := path.rpartition(".")[0]:
+        if path in leaves:
+            return True
+    return False
 
 
 def module_op(module: nn.Module) -> Op | None:
