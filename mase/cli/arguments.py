@@ -31,7 +31,7 @@ options of a pass, strongest first:
   -p 'train{max_epochs=3}'   -D passes.train.max_epochs=3   [passes.train] in INPUT   the default
 
 exit status:
-  0 well   1 the input or a pass has a problem   2 wrong command line   3 a bug, shown with a traceback
+  0 success   1 the input or a pass has a problem   2 wrong command line   3 a bug, shown with a traceback
 
 The graph goes to -o, or else to standard output; everything else goes to standard error."""
 

@@ -91,9 +91,9 @@ class Watch:
             render.show_diagnostics(self._console, ctx.rejected.values())
         elif ctx.rejected:
             names = ", ".join(dict.fromkeys(name for name, _ in ctx.rejected))
-            render.say(
-                self._console, f"{names} left {len(ctx.rejected)} nodes alone; --stats shows why", "dim"
-            )
+            count = len(ctx.rejected)
+            nodes = f"{count} node{'' if count == 1 else 's'}"
+            render.say(self._console, f"{names} left {nodes} alone; --stats shows why", "dim")
         if self._args.timing and self._timing.seconds:
             render.show_timing(self._console, self._timing.seconds)
         if ctx.metrics:

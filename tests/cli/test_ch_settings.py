@@ -30,6 +30,8 @@ def test_usage_has_every_promised_option(capsys: pytest.CaptureFixture[str]) -> 
     for part in USAGE.replace("\n", " ").split("] ["):
         assert f"[{part.strip('[]')}]" in usage.replace("[TYPE]]", "[TYPE]"), part
     assert "action [model] [dataset]" in usage
+    first = usage.partition("action [model]")[0]
+    assert [s.flag for s in SETTINGS.values() if s.group and s.flag not in first] == []
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ ch [--config PATH] [--task TASK] [--load PATH] [--load-type] [--batch-size NUM] 
           [--log-level] [--seed NUM] [--training-optimizer TYPE] [--trainer-precision TYPE]
           [--learning-rate NUM] [--weight-decay NUM] [--max-epochs NUM] [--max-steps NUM]
           [--accumulate-grad-batches NUM] [--log-every-n-steps NUM] [--report-to LOG] [--cpu NUM]
-          [--gpu NUM] [--nodes NUM] [--accelerator TYPE] [--strategy TYPE] [--auto-requeue]
-          [--github-ci] [--target STR] [--num-targets NUM] [--pretrained] [--max-token-len NUM]
-          [--project-dir DIR] [--project NAME] [--load-plugin FILE] [-h] [-V] [--info [TYPE]]
+          [--gpu NUM] [--devices NUM] [--nodes NUM] [--accelerator TYPE] [--strategy TYPE]
+          [--auto-requeue] [--github-ci] [--target STR] [--num-targets NUM] [--pretrained]
+          [--max-token-len NUM] [--project-dir DIR] [--project NAME] [--load-plugin FILE] [-h] [-V]
+          [--info [TYPE]]
           action [model] [dataset]"""
 
 _ABOUT = """\
@@ -45,7 +46,7 @@ A key of the configuration is named like its option: learning_rate = 1e-2. Stron
 configuration, the default. mase-opt --describe PASS explains what a table [passes.PASS] may hold.
 
 exit status:
-  0 well   1 the configuration, model or data have a problem   2 wrong command line   3 a bug"""
+  0 success   1 the configuration, model or data have a problem   2 wrong command line   3 a bug"""
 
 Info = Literal["all", "model", "dataset"]
 
