@@ -14,6 +14,7 @@ BUILTIN: dict[str, tuple[str, ...]] = {
         "fuse-attention",
         "fuse-norms",
         "fuse-sdpa",
+        "gptq",
         "legalize-casts",
         "pack",
         "quantize",

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-__all__ = ["Split", "collect_sketches", "collect_statistics", "model_inputs", "weight_sketches"]
+__all__ = [
+    "Split",
+    "calibration_inputs",
+    "collect_sketches",
+    "collect_statistics",
+    "model_inputs",
+    "weight_sketches",
+]
 
 Split = Literal["train", "val", "test"]
 
@@ -61,14 +68,38 @@ def collect_sketches(
     from mase.runtime.lower import lower
 
     recorder = Recorder(lower(graph, source_model=source_model).eval(), graph)
-    seen = 0
     with torch.no_grad():
-        for batch in tracked(islice(_loader(data, split), batches), "profile", console, batches):
-            recorder.take(model_inputs(batch, graph))
-            seen += 1
+        for inputs in calibration_inputs(graph, data, batches=batches, split=split, console=console):
+            recorder.take(inputs)
+    return recorder.sketches
+
+
+def calibration_inputs(
+    graph: Graph,
+    data: LightningDataModule,
+    *,
+    batches: int,
+    split: Split,
+    console: Console | None = None,
+) -> Iterator[list[Any]]:
+    """What the graph is run on to learn of its values: its inputs, batch by batch.
+
+    Args:
+        graph: the graph.
+        data: where batches come from.
+        batches: how many to give; all of them if there are fewer.
+        split: the part of the data to take them from.
+        console: where to show progress, if it is a terminal.
+
+    Raises:
+        MaseError: if there is no batch, or one does not fit.
+    """
+    seen = 0
+    for batch in tracked(islice(_loader(data, split), batches), "calibrate", console, batches):
+        yield model_inputs(batch, graph)
+        seen += 1
     if not seen:
         raise MaseError.of(f"the {split} split has no batch to calibrate with", help="check [data]")
-    return recorder.sketches
 
 
 def collect_statistics(
