@@ -56,9 +56,20 @@ def guard(parse: Callable[[Sequence[str]], A], act: Callable[[A], object], argv:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WELL
     except Exception as error:  # noqa: BLE001  # the one place where bugs end
+        if _follows_interrupt(error):
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
         _report_bug(error)
         return BUG
     return WELL
+
+
+def _follows_interrupt(error: BaseException) -> bool:
+    """Whether it was raised on the way out of an interrupt, such as by a package that is half imported."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__context__
+    return seen is not None
 
 
 def _report(error: MaseError, color: Color) -> None:

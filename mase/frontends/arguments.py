@@ -146,10 +146,12 @@ def _bind(
     except TypeError as error:
         known = list(signature.parameters)
         unknown = next((k for k in kwargs if k not in known), None)
-        takes = f"{type(model).__name__}.forward takes {signature}"
-        remedy = did_you_mean(unknown, known) if unknown else None
+        takes = f"{type(model).__name__}.forward takes {', '.join(known)}"
+        close = did_you_mean(unknown, known) if unknown else None
+        found = f"it has no {unknown!r}" if unknown else str(error)
         raise MaseError.of(
-            f"the example arguments do not fit the model: {error}", help=remedy or takes
+            f"the example arguments do not fit the model: {found}",
+            help=close if close and close.startswith("did you mean") else takes,
         ) from None
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import mase
+from mase.cli.arguments import parse_arguments
+from mase.cli.guard import guard
 from mase.ir import MaseError
 from tests.cli.conftest import GRAPH, MaseOpt, Result
 
@@ -226,6 +228,17 @@ def test_a_pass_that_leaves_nonsense(mase_opt: MaseOpt) -> None:
     assert_told(result, 1, "bug.py:3: error: pass 'cli-nonsense' left an invalid graph", "node 'a'")
     assert "to see it again: mase-opt out/reproducer/graph.toml" in result.err
     assert not Path("out/graph.toml").exists()
+
+
+def test_an_error_on_the_way_out_of_an_interrupt_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    def act(_: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RecursionError("a package that is half imported")
+
+    assert guard(parse_arguments, act, ["graph.toml"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_interrupted(mase_opt: MaseOpt) -> None:

@@ -120,7 +120,8 @@ def _columns(rows: Sequence[Row]) -> list[str]:
 def _cell(value: Cell) -> str:
     kind = ' class="n"' if isinstance(value, int | float) else ""
     full = "" if value is None else html.escape(str(value))
-    return f'<td{kind} title="{full}">{html.escape(short(value))}</td>'
+    shown = html.escape(short(value)).replace(": ", ":&nbsp;")  # a role and its format stay on one line
+    return f'<td{kind} title="{full}">{shown}</td>'
 
 
 _PAGE = """<!doctype html>
@@ -128,7 +129,8 @@ _PAGE = """<!doctype html>
 <style>
 body {{ font: 14px/1.45 system-ui, sans-serif; margin: 2rem; color: #1f2933 }}
 table {{ border-collapse: collapse }}
-th, td {{ padding: .3rem .7rem; text-align: left; border-bottom: 1px solid #e4e7eb; white-space: nowrap }}
+th, td {{ padding: .3rem .7rem; text-align: left; border-bottom: 1px solid #e4e7eb }}
+th, td.n {{ white-space: nowrap }}
 th {{ position: sticky; top: 0; background: #fff; border-bottom: 2px solid #9aa5b1 }}
 td.n {{ text-align: right; font-variant-numeric: tabular-nums }}
 tfoot td {{ font-weight: 600; border-top: 2px solid #9aa5b1 }}

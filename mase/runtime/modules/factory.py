@@ -56,7 +56,10 @@ def quantized_module(op: type[QuantizedOp], *, doc: str = "") -> type[QuantizedM
     if op in _MADE:
         return _MADE[op]
     if op.base not in _ARITHMETIC:
-        raise MaseError.of(f"op {op.name} has no module", help="register its arithmetic")
+        raise MaseError.of(
+            f"op {op.name} has no module",
+            help=f"register one, arithmetic({op.base.__name__}, ...), or leave its quantized_roles empty",
+        )
     members = {"op_class": op, "__module__": _HOME, "__doc__": doc or _doc(op)}
     made = cast("type[QuantizedModule]", type(module_name(op), _ARITHMETIC[op.base], members))
     _MADE[op] = made

@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mase.ir import Graph, Node
-from mase.ir.ops import core
+from mase.ir.ops import attention, conv, core, nn, norm, pool, tensor
 from mase.ir.ops.moves import keeps_values
 from mase.ir.ops.quantized import QuantizedOp, float_op
 
 __all__ = ["EXACT", "LAST_BITS", "Tolerance", "in_float"]
 
+_EXACT = (
+    *(conv.Conv, conv.ConvTranspose, nn.Embedding, nn.Hardtanh, nn.Linear, nn.Relu, nn.Relu6, norm.BatchNorm),
+    *(attention.KVCache, attention.RotaryEmbedding, pool.AdaptivePool, pool.AvgPool, pool.MaxPool),
+    *(tensor.Add, tensor.Concat, tensor.MatMul, tensor.Mean, tensor.Mul, tensor.Sub),
+)
+"""Ops that are sums, products and choices, exact where operands have formats."""
 LAST_BITS = 2.0**-20
 """Of float32, by which engines differ in functions, in orders of sums and in products with scales."""
 
@@ -64,7 +70,7 @@ def in_float(graph: Graph) -> frozenset[str]:
 def _computes_in_float(node: Node) -> bool:
     op = node.op
     if isinstance(op, QuantizedOp):
-        return op.data_out is None and float_op(op).off_grid and op.nonlinear == "float"
+        return op.data_out is None and op.nonlinear == "float" and not isinstance(float_op(op), _EXACT)
     return not (isinstance(op, core.Input | core.Parameter) or keeps_values(op))
 
 

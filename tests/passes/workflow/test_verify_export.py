@@ -93,6 +93,10 @@ def test_what_is_between_functions_in_float_may_not(tmp_path: Path) -> None:
 
 def test_which_values_are_in_float() -> None:
     assert in_float(smooth()) == {"_1", "_3"}
+    torch.manual_seed(0)
+    other = mase.trace(nn.Sequential(nn.Linear(4, 4), nn.LogSoftmax(-1)), (torch.randn(2, 4),))
+    mase.Pipeline(FORMATS).run(other)
+    assert in_float(other) == {"_1"}  # it has no integer form, and neither have ops of plugins
     skipped = mase.trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)), (torch.randn(2, 4),))
     mase.Pipeline(FORMATS.replace("}}", "},rules=[{scope='0',skip=true},{op='nn.relu',skip=true}]}")).run(
         skipped

@@ -68,6 +68,7 @@ def _widths(axes: Any, layers: Sequence[Layer], chosen: Mapping[str, str]) -> No
         axes.bar(places, bits, width=thick * 0.9, color=_COLORS[k % len(_COLORS)], label=role)
     axes.set_xticks(range(len(layers)), [layer.name for layer in layers], rotation=90, fontsize=8)
     axes.set_ylabel("bits")
+    axes.locator_params(axis="y", integer=True)
     axes.grid(axis="y", color=_GRID)
     axes.legend(frameon=False, fontsize=9, ncols=len(roles), loc="lower left", bbox_to_anchor=(0, 1))
 
