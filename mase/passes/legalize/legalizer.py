@@ -21,8 +21,9 @@ from mase.ir.graph import Graph, Node
 from mase.ir.op import OpError
 from mase.ir.ops import core, nn
 from mase.ir.ops.exact import Code, Constant, Dequantize, ExactOp, Quantity, Quantize, RoundsAlike
-from mase.ir.ops.moves import keeps_values
+from mase.ir.ops.moves import called_name, keeps_values
 from mase.ir.ops.quantized import QuantizedOp
+from mase.ir.ops.torch import Call
 from mase.ir.types import TensorType
 from mase.passes.context import Context
 from mase.passes.legalize.constants import Constants, codes_of
@@ -367,7 +368,13 @@ class Legalizer:
 
 
 def _island(node: Node) -> tuple[str, str]:
+    if isinstance(node.op, core.Input):
+        return (
+            "reaches an output, or an op in float, before anything quantizes it",
+            "quantize what takes it: let a rule give that a format",
+        )
+    what = f"{called_name(node.op)} computes" if isinstance(node.op, Call) else "computes"
     return (
-        "computes in float between quantized ops",
+        f"{what} in float between quantized ops",
         "let a rule of quantize give it a format, or remove it; `report` says why it was left in float",
     )

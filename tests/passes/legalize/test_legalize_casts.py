@@ -240,3 +240,22 @@ def test_a_quantizer_of_plain_integers_is_refused() -> None:
     with pytest.raises(MaseError, match="plain integers have no scale"):
         mase.Pipeline('quantize{default={data_in="si<8>", weight="fixed<8,4>"}}').run(graph)
     assert exact.Code(8).family == ""
+
+
+def test_a_refusal_says_what_is_called_and_where_an_input_goes() -> None:
+    class Halved(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return torch.relu(torch.relu(x) * 0.5), x.mT
+
+    graph = quantized(Halved(), torch.randn(8, 4, 4), data_in="fixed<8,4>")
+    with pytest.raises(MaseError, match="mul computes in float between quantized ops"):
+        legalized(graph)
+
+    class Shown(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return torch.relu(x), x.transpose(1, 2)
+
+    graph = quantized(Shown(), torch.randn(8, 4, 4), data_in="fixed<8,4>")
+    with pytest.raises(MaseError, match="reaches an output, or an op in float") as caught:
+        legalized(graph)
+    assert caught.value.diagnostics[0].node == "x"

@@ -134,3 +134,10 @@ def test_sums_may_have_few_bits(net: nn.Module) -> None:
     x = ties(50, 6, 8)
     graph = legal(net, x, 'default={data_in="fixed<12,4>",weight="fixed<8,6>"}')
     assert integer_mismatches(graph, x) == 0
+
+
+@pytest.mark.parametrize("format", ["fixed<3,1>", "uint<2,asym>", "int<4>"])
+def test_means_of_few_bits_are_exact(format: str) -> None:
+    x = ties(50, 2, 8, frac=1, reach=9)
+    graph = legal(Of(lambda x: x.mean(1)), x, f'default={{data_in="{format}"}}')
+    assert integer_mismatches(graph, x) == 0

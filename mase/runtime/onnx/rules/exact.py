@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 
+_I32 = Dtype("i32")
+
+
 @to_onnx_exact.register(exact.Quantize)
 def quantize(op: exact.Quantize, site: Site) -> str:
     """``int.quantize``: in float64 by a power of two, or in float32 by a scale, as the format defines it."""
@@ -108,9 +111,12 @@ def _times(site: Site, value: str, factor: int) -> str:
 
 @to_onnx_exact.register(exact.Sum)
 def total(op: exact.Sum, site: Site) -> str:
-    """``int.sum``."""
+    """``int.sum``; of few bits in int32, for ReduceSum takes no int8."""
     axes = None if op.dims is None else site.ints(*op.dims)
-    return site.emit("ReduceSum", centred(site, 0, op.zero_point), axes, keepdims=int(op.keepdim))
+    if carrier(site.result).bits > 8:
+        return site.emit("ReduceSum", centred(site, 0, op.zero_point), axes, keepdims=int(op.keepdim))
+    codes = less(site, site.cast(site.input(0), _I32), op.zero_point, _I32)
+    return site.cast(site.emit("ReduceSum", codes, axes, keepdims=int(op.keepdim)), carrier(site.result))
 
 
 @to_onnx_exact.register(exact.Embedding)
