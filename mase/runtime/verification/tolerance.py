@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mase.ir import Graph, Node
+from mase.ir import Format, Graph, Node
+from mase.ir.formats import Binary, Fixed, Integer, Ternary
 from mase.ir.ops import attention, conv, core, nn, norm, pool, tensor
 from mase.ir.ops.moves import keeps_values
 from mase.ir.ops.quantized import QuantizedOp, float_op
@@ -70,8 +71,21 @@ def in_float(graph: Graph) -> frozenset[str]:
 def _computes_in_float(node: Node) -> bool:
     op = node.op
     if isinstance(op, QuantizedOp):
-        return op.data_out is None and op.nonlinear == "float" and not isinstance(float_op(op), _EXACT)
+        exact = isinstance(float_op(op), _EXACT) and all(_has_codes(f) for f in _used(node, op))
+        return op.data_out is None and op.nonlinear == "float" and not exact
     return not (isinstance(op, core.Input | core.Parameter) or keeps_values(op))
+
+
+def _used(node: Node, op: QuantizedOp) -> list[Format | None]:
+    """The formats of what the op is given; a bias beside scaled integers is one in units of the products."""
+    operands = (op.schema().operand(i) for i in range(len(node.inputs)))
+    roles = [role for role in (*operands, *node.params) if role in op.formats]
+    return [op.formats[role] for role in roles if role != "bias" or op.family != "scale_integer"]
+
+
+def _has_codes(format: Format | None) -> bool:
+    """Whether sums of products are exact in float32."""
+    return isinstance(format, Fixed | Integer | Binary | Ternary)
 
 
 def _unrounded(node: Node) -> list[Node]:

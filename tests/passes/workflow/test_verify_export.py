@@ -104,6 +104,19 @@ def test_which_values_are_in_float() -> None:
     assert in_float(skipped) == {"_0", "_1"}
 
 
+def test_sums_of_float_operands_may_differ_in_last_bits(tmp_path: Path) -> None:
+    made = mase.trace(nn.Sequential(nn.Linear(16, 24), nn.Linear(24, 10)), (torch.randn(4, 16),))
+    mase.Pipeline("quantize{default={weight='fixed<4,3>'}},export,verify-export").run(
+        made, output_dir=tmp_path
+    )
+    assert in_float(made) == {"_0", "_1"}
+    checks = json.loads((tmp_path / "verify-export.json").read_text())["graph.qdq.onnx"]
+    assert all((c["wrong"], c["tolerance"]) == (0, 2.0**-20) for c in checks)
+    file = broken(made, tmp_path, "0.weight_quantized")
+    with pytest.raises(MaseError, match=r"the first node that differs is _0\["):
+        verified(made, tmp_path, file)
+
+
 def verified(graph: Graph, folder: Path, file: str, engines: str = "") -> None:
     mase.Pipeline(f"verify-export{{path='{file}'{engines}}}").run(graph.copy(), output_dir=folder)
 
