@@ -17,9 +17,7 @@ from mase.ir import Dim, Expr, MaseError
 __all__ = ["OPSET", "QONNX_DOMAIN", "Builder", "symbols_of"]
 
 OPSET = 21
-_OPSET_OF_8_BITS = 20
 _OPSET_OF_2_BITS = 25
-_SINCE_21 = {TensorProto.INT4, TensorProto.UINT4, TensorProto.INT16, TensorProto.UINT16}
 QONNX_DOMAIN = "qonnx.custom_op.general"
 
 _BINARY: dict[type[ast.operator], str] = {
@@ -68,22 +66,9 @@ class Builder:
 
     @property
     def opset(self) -> int:
-        """The version of ONNX's operators: no later than what is stored needs, for tools to read the file.
-
-        Quantizers of 8 bits are those of opset 20: from 21 on, onnxruntime (1.32) refuses a file in which its
-        optimiser moves a DequantizeLinear of int8 beyond a Transpose or a MaxPool.
-        """
+        """The version of ONNX's operators: no later than what is stored needs, for tools to read the file."""
         stored = {tensor.data_type for tensor in self.initializers.values()}
-        if stored & {TensorProto.INT2, TensorProto.UINT2}:
-            return _OPSET_OF_2_BITS
-        quantizers = any(node.op_type == "DequantizeLinear" for node in self.nodes)
-        return _OPSET_OF_8_BITS if quantizers and not self._needs_21(stored) else OPSET
-
-    def _needs_21(self, stored: set[int]) -> bool:
-        """Whether something is of opset 21: element types, scales of blocks, groups of channels."""
-        blocks = (a.name == "block_size" for node in self.nodes for a in node.attribute)
-        groups = (node.op_type == "GroupNormalization" for node in self.nodes)
-        return bool(stored & _SINCE_21) or any(blocks) or any(groups)
+        return _OPSET_OF_2_BITS if stored & {TensorProto.INT2, TensorProto.UINT2} else OPSET
 
     # -- names ------------------------------------------------------------------------------
 

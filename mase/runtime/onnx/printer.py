@@ -13,7 +13,7 @@ from mase.ir import Graph, MaseError, Node, ScalarType, TensorType
 from mase.ir.ops import core
 from mase.ir.ops.quantized import QuantizedOp, role_formats
 from mase.runtime.onnx import rules as _rules
-from mase.runtime.onnx.builder import OPSET, QONNX_DOMAIN, Builder, symbols_of
+from mase.runtime.onnx.builder import QONNX_DOMAIN, Builder, symbols_of
 from mase.runtime.onnx.dyadic import check_dyadic
 from mase.runtime.onnx.moved import leave_out_zero_points
 from mase.runtime.onnx.plan import Plan, plan_of
@@ -96,8 +96,7 @@ class _Printer:
     def _model(self, kind: str) -> ModelProto:
         outputs = [self._output(node) for node in self.graph.outputs]
         nodes = list(_needed(self.builder.nodes, [o.name for o in outputs]))
-        if self.builder.opset >= OPSET:
-            leave_out_zero_points(nodes, self.builder.initializers, {o.name for o in outputs})
+        leave_out_zero_points(nodes, self.builder.initializers, {o.name for o in outputs})
         used = {name for node in nodes for name in node.input} | {o.name for o in outputs}
         inputs = [value_info(n.name, _tensor(n)) for n in self.graph.inputs]
         known = {n.name for n in self.graph.inputs} | {o.name for o in outputs}

@@ -231,7 +231,7 @@ MOVED = {
 @pytest.mark.parametrize("width", [8, 12], ids=["all of 8 bits", "some of 12 bits"])
 @pytest.mark.parametrize("name", MOVED)
 def test_what_moves_and_goes_on_in_float_can_be_loaded(name: str, width: int) -> None:
-    """onnxruntime 1.32 fails where it moves a DequantizeLinear of int8 in a file of opset 21 or later."""
+    """onnxruntime 1.32 fails where it moves a DequantizeLinear of int8 that has a zero point."""
     net = nn.Sequential(nn.Linear(6, 6), nn.ReLU6(), nn.Linear(6, 6), nn.Identity(), MOVED[name])
     options = f"""default={{data_in="fixed<8,4>",weight="fixed<8,6>",data_out="fixed<8,3>"}},
         rules=[{{op="nn.relu6",data_in="fixed<{width},4>"}},{{op="nn.max_pool1d",skip=true}},
