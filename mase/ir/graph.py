@@ -63,6 +63,7 @@ class Graph:
         self._after: dict[Node | None, Node | None] = {None: None}
         self._before: dict[Node | None, Node | None] = {None: None}
         self._point: Node | None = None  # insert before it; None: at the end
+        self._weight_users: dict[str, dict[Node, None]] = {}
         self._outputs: list[Node] = []
         self._structure: Template | None = None
 
@@ -140,6 +141,19 @@ class Graph:
         """The nodes whose op is an instance of one of ``ops``, in order."""
         return [n for n in self.nodes if isinstance(n.op, ops)]
 
+    def users_of(self, key: str) -> list[Node]:
+        """The nodes that use a weight, under whichever of its names.
+
+        Example:
+            >>> import torch, mase
+            >>> graph = mase.trace(torch.nn.Linear(4, 2), (torch.zeros(3, 4),))
+            >>> [node.name for node in graph.users_of("weight")]
+            ['linear']
+        """
+        key = self.state.resolve(key)
+        names = [key, *(alias for alias, target in self.state.aliases.items() if target == key)]
+        return list({node: None for name in names for node in self._weight_users.get(name, ())})
+
     # -- changing ---------------------------------------------------------------------------
 
     def add(
@@ -207,7 +221,15 @@ class Graph:
             users = [n.name for n in node.users] or ["the graph's outputs"]
             raise ValueError(f"cannot erase {node.name!r}: used by {', '.join(users)}")
         node.inputs = ()
+        self.note_weights(node, node.params, {})
         self._unlink(node)
+
+    def note_weights(self, node: Node, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+        """Know that a node uses other weights; its ``params`` tell it when they are assigned."""
+        for key in before.values():
+            self._weight_users.get(key, {}).pop(node, None)
+        for key in after.values():
+            self._weight_users.setdefault(key, {})[node] = None
 
     @contextmanager
     def inserting_before(self, node: Node) -> Generator[None]:

@@ -100,6 +100,7 @@ class Node:
 
     @params.setter
     def params(self, roles: Mapping[str, str]) -> None:
+        self.graph.note_weights(self, self._params, roles)
         self._params = dict(roles)
         self.graph.touch()
 

@@ -131,6 +131,19 @@ def test_verbs() -> None:
     assert g["r"].users == ()
 
 
+def test_users_of_a_weight_are_known_by_all_its_names() -> None:
+    g = small()
+    g.state.alias("tied", "l.weight")
+    g.state.declare("bias", parse_type("f32[3]"))  # type: ignore[arg-type]
+    twin = g.add(nn.Linear(), g["x"], params={"weight": "tied", "bias": "bias"}, name="twin")
+    assert g.users_of("l.weight") == g.users_of("tied") == [g["l"], twin]
+    assert [n.name for n in g.copy().users_of("tied")] == ["l", "twin"]
+    twin.params = {"weight": "tied"}
+    assert g.users_of("bias") == []
+    g.erase(twin)
+    assert g.users_of("tied") == [g["l"]]
+
+
 def test_names_are_the_first_that_are_free() -> None:
     g = small()
     added = [g.add(nn.Relu(), g["l"], name="r") for _ in range(3)]

@@ -189,9 +189,9 @@ def drop_scales(node: Node) -> None:
         return
     gone = {role: key for role, key in node.params.items() if role in node.op.scale_roles()}
     node.params = {role: key for role, key in node.params.items() if role not in gone}
-    used = {key for other in node.graph.nodes for key in other.params.values()}
-    for key in set(gone.values()) - used:
-        del node.graph.state[key]
+    for key in set(gone.values()):
+        if not node.graph.users_of(key):
+            del node.graph.state[key]
 
 
 def _home(node: Node) -> str:

@@ -57,8 +57,7 @@ def drop_unused_weights(graph: Graph, keys: list[str]) -> int:
         How many tensors were forgotten.
     """
     state = graph.state
-    used = {state.resolve(key) for node in graph.nodes for key in node.params.values()}
-    unused = {state.resolve(key) for key in keys} - used
+    unused = {state.resolve(key) for key in keys if not graph.users_of(key)}
     for key in unused:
         del state[key]
     return len(unused)

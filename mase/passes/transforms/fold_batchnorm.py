@@ -74,10 +74,8 @@ def _obstacle(node: Node, layer: Node) -> str | None:
 
 def _sharers(layer: Node) -> list[str]:
     """The other nodes that use a weight of ``layer``, be it under another name."""
-    state = layer.graph.state
-    keys = {state.resolve(key) for key in layer.params.values()}
-    others = (n for n in layer.graph.nodes if n is not layer)
-    return [repr(n.name) for n in others if not keys.isdisjoint(map(state.resolve, n.params.values()))]
+    users = (user for key in layer.params.values() for user in layer.graph.users_of(key))
+    return [repr(user.name) for user in dict.fromkeys(users) if user is not layer]
 
 
 def _folded(node: Node, layer: Node) -> tuple[Tensor, Tensor]:

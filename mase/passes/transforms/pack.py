@@ -87,7 +87,7 @@ def _is_seen_otherwise(graph: Graph, key: str, users: list[tuple[Node, str, Form
     known = {(node.name, role) for node, role, _ in users}
     return any(
         graph.state.resolve(k) == key and (node.name, role) not in known
-        for node in graph.nodes
+        for node in graph.users_of(key)
         for role, k in node.params.items()
     )
 
