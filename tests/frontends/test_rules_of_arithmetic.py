@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import mase
 from tests.frontends.checks import check, ops_of
 
 
@@ -61,3 +62,13 @@ def test_integers_divide_as_calls() -> None:
 
     made = check(Ids(), (torch.ones(3, 4, dtype=torch.long),), train=False)
     assert ops_of(made.graph)[-1] == "aten.div.Tensor"
+
+
+def test_attributes_that_transpose_are_moves() -> None:
+    class Turned(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.mT @ x.permute(2, 1, 0).T.permute(0, 1, 2)
+
+    graph = mase.trace(Turned(), (torch.randn(3, 3, 3),), dynamic={})
+    names = {node.op.name for node in graph.nodes}
+    assert names == {"core.input", "tensor.transpose", "tensor.permute", "tensor.matmul"}

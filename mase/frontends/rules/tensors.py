@@ -90,6 +90,17 @@ def _t(site: CallSite, input: object) -> Unit | None:
     return _transpose(site, input, 0, 1) if _rank(input) == 2 else None
 
 
+@from_call.register("aten.mT.default", "aten.adjoint.default")
+def _matrix_transpose(site: CallSite, input: object) -> Unit | None:
+    return _transpose(site, input, -2, -1) if _is_float(input) else None
+
+
+@from_call.register("aten.numpy_T.default")
+def _reversed(site: CallSite, input: object) -> Unit | None:
+    rank = _rank(input)
+    return None if rank is None else Unit(ops.tensor.Permute(dims=tuple(range(rank))[::-1]), (input,))
+
+
 @from_call.register("aten.permute.default", "torch.permute", "torch.Tensor.permute")
 def _permute(site: CallSite, input: object, *dims: Any) -> Unit | None:
     order: Any = dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims

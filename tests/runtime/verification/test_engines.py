@@ -31,6 +31,7 @@ def test_more_elements_are_gathered_than_numpy_chooses_from(tmp_path: Path, engi
 
 UNFIT = [
     ("MaxPool", {"kernel_shape": [2, 2], "pads": [1, 0, 1, 0]}),
+    ("MaxPool", {"kernel_shape": [3], "pads": [1, 1]}),
     ("GlobalMaxPool", {}),
     ("ConvTranspose", {"group": 2}),
 ]
@@ -41,7 +42,8 @@ def test_what_the_reference_computes_wrongly_it_is_not_asked(
     tmp_path: Path, op: str, attributes: dict[str, object]
 ) -> None:
     """onnx 1.23: results of another shape or of other numbers than ONNX says and onnxruntime gives."""
-    x = np.random.default_rng(0).normal(size=(1, 2, 4, 5)).astype(np.float32)
+    size = (1, 2, 6) if attributes.get("pads") == [1, 1] else (1, 2, 4, 5)
+    x = np.random.default_rng(0).normal(size=size).astype(np.float32)
     weight = [helper.make_tensor("w", TensorProto.FLOAT, [2, 2, 2, 2], np.arange(16.0))]
     inputs = ["x", "w"] if op == "ConvTranspose" else ["x"]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy"]

@@ -39,8 +39,9 @@ def _defect(node: NodeProto) -> str | None:
     """What the reference of onnx 1.23 computes wrongly in a node."""
     given: dict[str, Any] = {a.name: get_attribute_value(a) for a in node.attribute}
     name = f"onnx's reference computes {node.op_type} wrongly"
-    if node.op_type == "MaxPool" and len(set(given.get("pads", []))) > 1:
-        return f"{name} with unequal pads"
+    pads = given.get("pads", [])
+    if node.op_type == "MaxPool" and (len(set(pads)) > 1 or (len(pads) == 2 and any(pads))):
+        return f"{name} with such pads"
     if node.op_type == "ConvTranspose" and given.get("group", 1) > 1:
         return f"{name} in groups"
     return name if node.op_type == "GlobalMaxPool" else None
