@@ -14,7 +14,7 @@ from mase.frontends.onnx.place import Place
 from mase.frontends.onnx.registry import from_onnx
 from mase.frontends.onnx.value import Scaled, Value, same_scale
 from mase.ir.format import Rounding
-from mase.ir.formats import Fixed
+from mase.ir.formats import Fixed, Integer
 from mase.ir.formats.binary import Binary
 from mase.ir.graph import Node
 from mase.ir.ops import nn
@@ -119,7 +119,7 @@ def _needs_no_relu(node: Node) -> bool:
 def _constant(place: Place, value: Value, scale: Tensor, zero: Tensor) -> Value:
     codes, axis = value.const, place.get("axis", 1)
     assert codes is not None
-    low, high = _ENDS.get(codes.dtype, (int(codes.min()), int(codes.max())))
+    low, high = _ENDS[codes.dtype] if codes.dtype in _ENDS else (int(codes.min()), int(codes.max()))
     bits = place.get("bits of constant")
     if bits is not None:
         low, high = bits
@@ -174,6 +174,8 @@ def quant(place: Place) -> Value:
         raise place.error(f"no format rounds by {mode}")
     if value.format is not None:
         value = place.carried(value)
+    if bool(grid.zero_point.any()):
+        grid = recentred(grid)
     format = activation_format(grid, rounding)
     if format is None:
         raise place.error(f"no format has codes from {low} to {high} with {scale.numel()} scales")
@@ -190,10 +192,15 @@ def _quantized(place: Place, numbers: Tensor, scale: Tensor, zero: Tensor, grid:
 
 
 def _is_half(value: Value, grid: Scaled) -> bool:
-    before = value.format
-    exact = activation_format(grid)
-    floors = isinstance(before, Fixed) and before.rounding == "floor"
-    return floors and isinstance(exact, Fixed) and isinstance(before, Fixed) and before.frac == exact.frac + 1
+    """Whether a value was rounded down to halves of a grid's steps, in 32 bits around the same zero."""
+    before, halves, exact = value.format, value.scaled, activation_format(grid)
+    if isinstance(before, Fixed) and isinstance(exact, Fixed):
+        return before.rounding == "floor" and before.frac == exact.frac + 1
+    if not isinstance(before, Integer) or before.rounding != "floor" or halves is None:
+        return False
+    zero = int(halves.zero_point.reshape(-1)[0]) - halves.low - 2**31
+    same = zero == 2 * int(grid.zero_point.reshape(-1)[0])
+    return same and torch.equal(halves.scale.reshape(-1) * 2, grid.scale.reshape(-1))
 
 
 @from_onnx("BipolarQuant")

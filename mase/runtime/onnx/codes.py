@@ -179,7 +179,8 @@ def bias_codes(site: Site) -> Codes | None:
         own = codes_of(site, "bias", b)
         values = own.codes.astype(np.float64) * np.ldexp(1.0, -b.frac)
     elif b is None:
-        if not isinstance(w, Integer):
+        in_units = isinstance(w, Integer) or (isinstance(w, Fixed) and op.requant == "dyadic")
+        if not in_units:
             return None  # the products may be much coarser than the bias
         values = site.array("bias").astype(np.float64)
     else:

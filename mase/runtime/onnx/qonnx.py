@@ -94,6 +94,8 @@ def _width_of(format: Format) -> _Width:
 
 def _rounded(site: Site, value: str, scale: NDArray[Any], zero: NDArray[Any], format: Fixed | Integer) -> str:
     width = _width_of(format)
+    if format.rounding == "half_even" and int(zero) % 2:
+        return _around_zero(site, value, scale, int(zero), format)
     if format.rounding != "half_up":
         return _quant(site, value, scale, zero, width, "FLOOR" if format.rounding == "floor" else "ROUND")
     if not format.signed and not zero.any():
@@ -102,6 +104,18 @@ def _rounded(site: Site, value: str, scale: NDArray[Any], zero: NDArray[Any], fo
     half = (scale / 2).astype(np.float32)
     halves = _quant(site, value, half, np.float32(2) * zero, _Width(32), "FLOOR")
     return _quant(site, halves, scale, zero, width, "CEIL")
+
+
+def _around_zero(site: Site, value: str, scale: NDArray[Any], zero: int, format: Fixed | Integer) -> str:
+    """The same numbers by signed codes around 0, clipped before.
+
+    Quant rounds after it has added the zero point: an odd one makes ties that are even odd.
+    """
+    ends = [np.float32(code - zero) * scale for code in (format.code_min, format.code_max)]
+    names = [site.builder.constant(e, f"{value}_{n}") for e, n in zip(ends, ("min", "max"), strict=True)]
+    output = f"{value}_clipped"
+    clipped = site.builder.add("Clip", [value, *names], name=f"{value}/Clip", output=output)
+    return _quant(site, clipped, scale, np.array(0, np.float32), _Width(format.width + 1), "ROUND")
 
 
 def _quant(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from mase.ir.ops.nn import Relu
 from mase.ir.ops.quantized import float_op
 from mase.runtime.integer import Interpreter
 from mase.runtime.onnx import QdqQuantizers, QonnxQuantizers, Quantizers, print_graph
+from mase.runtime.onnx.saving import save_model
+from mase.runtime.verification import ENGINES
 from tests.runtime.onnx.cases import (
     FORMATS,
     FUNCTIONS,
@@ -230,3 +233,31 @@ def test_pools_of_integers_read_back(tmp_path: Path, net: nn.Module) -> None:
     graph = legal(nn.Sequential(net, nn.ReLU()), x, 'default={data_in="fixed<8,4>"}')
     onnx.save(print_graph(graph, None, "integer"), tmp_path / "model.onnx")
     assert torch.equal(outputs(read_onnx(tmp_path / "model.onnx"), x), Interpreter(graph)(x))
+
+
+@pytest.mark.parametrize("rounding", ["half_even", "half_up", "floor"])
+@pytest.mark.parametrize("data_in", ["uint<6,asym>", "int<6>"])
+def test_odd_zero_points_and_biases_in_units_are_those_of_the_module(
+    tmp_path: Path, data_in: str, rounding: str
+) -> None:
+    """Quant of QONNX rounds after it has added a zero point; requant=dyadic rounds biases to the products."""
+    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+    net = nn.Sequential(nn.Linear(6, 4), nn.ReLU6(), nn.Linear(4, 3))
+    formats = f'default={{data_in="{data_in}",weight="fixed<6,4>"}},requant=dyadic,rounding={rounding}'
+    graph = mase.trace(net, (x[:2],))
+    mase.Pipeline(f"quantize{{{formats}}}").run(graph, data=Rows(x))
+    for key in graph.state:
+        if key.endswith("_scale"):
+            graph.state[key] = 2.0 ** graph.state[key].log2().round()
+        elif key.endswith("_zero_point"):
+            graph.state[key] = graph.state[key] | 1
+    step = float(graph.state["0.data_in_scale"])
+    inputs = torch.randint(-40, 40, (60, 6), generator=torch.Generator().manual_seed(1)) * (step / 2)
+    expected = outputs(graph, inputs)
+    kinds = [QonnxQuantizers] if rounding != "half_even" else [QonnxQuantizers, QdqQuantizers]
+    for kind in kinds:
+        assert torch.equal(outputs(read_back(graph, tmp_path, kind()), inputs), expected)
+    if importlib.util.find_spec("qonnx") is not None:
+        save_model(print_graph(graph, QonnxQuantizers(), "qonnx"), tmp_path / "quant.onnx")
+        found = ENGINES["qonnx"](tmp_path / "quant.onnx").run({"input": inputs.numpy()})
+        assert torch.equal(torch.from_numpy(next(iter(found.values()))), expected)
