@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -141,6 +142,8 @@ class Quantize:
                 ctx.stat("left in float")
         scales = [self._scales_of(node, op, chooser) for node, op in plans]
         weights = [self._weight_scales_of(node, op, chooser) for node, op in plans]
+        for (node, op), own in zip(plans, scales, strict=True):
+            _check_zeros(node, op, own, ctx)
         # Only now, so that statistics were those of the graph as it came.
         shared: dict[object, dict[str, str]] = {}
         for (node, op), own, of_weights in zip(plans, scales, weights, strict=True):
@@ -188,6 +191,20 @@ class Quantize:
 
     def _rules(self) -> list[Rule]:
         return [parse_rule(rule) for rule in self.rules or []]
+
+
+def _check_zeros(node: Node, op: QuantizedOp, scales: Mapping[str, Scale], ctx: Context) -> None:
+    """What was 0 wherever it was seen has the least scale that there is; a table over that has no use."""
+    from mase.runtime.kernels.integer import LEAST_SCALE
+
+    for role, scale in scales.items():
+        if scale.value is None or float(scale.value.max()) > LEAST_SCALE:
+            continue
+        message = f"{role} was 0 in all that was seen, so its scale says nothing of other data"
+        remedy = "take statistics from other data, or more of it; or say fixed<W,F> for the node"
+        if op.nonlinear == "table":
+            raise MaseError.of(message, node=node.name, source=node.loc, help=remedy)
+        ctx.warn(message, node, help=remedy)
 
 
 def _note_rounded_bias(node: Node, op: QuantizedOp, ctx: Context) -> None:

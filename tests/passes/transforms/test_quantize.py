@@ -18,6 +18,7 @@ from mase.ir.ops.quantized import QuantizedOp
 from mase.passes import Context, Pipeline
 from mase.passes.analyses.not_quantized import NotQuantized
 from mase.passes.analyses.statistics import Statistics
+from tests.runtime.integer_graphs import Batches
 
 
 class Fn(nn.Module):
@@ -353,3 +354,18 @@ def test_bad_options(options: str, message: str) -> None:
     with pytest.raises((MaseError, UsageError)) as caught:
         run(options)
     assert message in str(caught.value)
+
+
+def test_what_was_always_zero_has_no_scale_that_says_anything() -> None:
+    net, x = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.LayerNorm(4)), torch.ones(8, 4)
+    nn.init.constant_(net[0].weight, -9)
+    graph = mase.trace(net, (x[:2],))
+    formats = 'quantize{default={data_in="int<8>",weight="int<8>"},batches=1'
+    ctx = Context(graph.copy(), data=Batches(x))
+    mase.Pipeline(f"{formats}}}").run_in(ctx)
+    warned = [d for d in ctx.diagnostics if "was 0 in all that was seen" in d.message]
+    assert [d.node for d in warned] == ["_2"]
+    with pytest.raises(MaseError, match="was 0 in all that was seen") as caught:
+        mase.Pipeline(f'{formats},nonlinear="table"}}').run(graph, Batches(x))
+    assert caught.value.diagnostics[0].node == "_2"
+    assert graph.level == "float"
