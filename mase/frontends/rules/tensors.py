@@ -97,8 +97,9 @@ def _matrix_transpose(site: CallSite, input: object) -> Unit | None:
 
 @from_call.register("aten.numpy_T.default")
 def _reversed(site: CallSite, input: object) -> Unit | None:
-    rank = _rank(input)
-    return None if rank is None else Unit(ops.tensor.Permute(dims=tuple(range(rank))[::-1]), (input,))
+    if not is_tensor(input) or not isinstance(input.type, TensorType):
+        return None
+    return Unit(ops.tensor.Permute(dims=tuple(range(input.type.rank))[::-1]), (input,))
 
 
 @from_call.register("aten.permute.default", "torch.permute", "torch.Tensor.permute")
