@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -25,6 +26,9 @@ class _Colored(Protocol):
 A = TypeVar("A", bound=_Colored)
 
 WELL, PROBLEM, USAGE, BUG, INTERRUPTED = 0, 1, 2, 3, 130
+
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
+"""A full disk or a missing permission is no bug."""
 
 
 def guard(parse: Callable[[Sequence[str]], A], act: Callable[[A], object], argv: Sequence[str] | None) -> int:
@@ -53,15 +57,24 @@ def guard(parse: Callable[[Sequence[str]], A], act: Callable[[A], object], argv:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return WELL
     except Exception as error:  # noqa: BLE001  # the one place where bugs end
         if _follows_interrupt(error):
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            _discard_output()
+            _report(MaseError.of(f"{error.filename or 'standard output'}: {error.strerror}"), color)
+            return PROBLEM
         _report_bug(error)
         return BUG
     return WELL
+
+
+def _discard_output() -> None:
+    """What is still to be flushed would fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _follows_interrupt(error: BaseException) -> bool:

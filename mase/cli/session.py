@@ -197,6 +197,8 @@ def _output_file(name: str | None) -> Path | None:
     """Where the result goes; fails now rather than after hours of training."""
     if name is None or name == STANDARD:
         return None
+    if not name:
+        raise UsageError.of("-o is empty", help="name a file or a folder, or - for standard output")
     path = Path(name) if name.endswith(".toml") else Path(name) / "graph.toml"
     ancestor = next((parent for parent in path.parents if parent.exists()), Path())
     if path.is_dir() or not ancestor.is_dir() or not os.access(ancestor, os.W_OK):

@@ -73,11 +73,17 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file and rename it to ``path`` when it is whole.
 
     Of processes that run a command together only the leader does.
+
+    Raises:
+        MaseError: if there cannot be a file of this name.
     """
     if not is_leader():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise MaseError.of(f"cannot write {path}: {error.strerror}", help="choose another place") from None
     os.close(handle)
     temporary = Path(name)
     try:

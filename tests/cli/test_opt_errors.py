@@ -1,6 +1,8 @@
 """Bad input of every kind: one screen that names place and remedy, the right status, nothing half-written."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,7 @@ def assert_told(result: Result, status: int, *fragments: str) -> None:
         (["graph.toml", "-D", "passes.dce.weights=1"], ["option 'weights'", "expected true or false"]),
         (["graph.toml", "-p", "dce", "--print-ir-after=cse"], ["the pipeline has no pass 'cse'"]),
         (["graph.toml", "-o", "graph.toml/x"], ["cannot write graph.toml/x/graph.toml"]),
+        (["graph.toml", "-o", ""], ["-o is empty", "- for standard output"]),
         (["graph.toml", "--load", "nowhere.py"], ["there is no file 'nowhere.py'"]),
         (["--describe", "quantise"], ["unknown pass 'quantise'", "did you mean 'quantize'?"]),
     ],
@@ -228,6 +231,22 @@ def test_a_pass_that_leaves_nonsense(mase_opt: MaseOpt) -> None:
     assert_told(result, 1, "bug.py:3: error: pass 'cli-nonsense' left an invalid graph", "node 'a'")
     assert "to see it again: mase-opt out/reproducer/graph.toml" in result.err
     assert not Path("out/graph.toml").exists()
+
+
+def test_a_file_that_cannot_be(mase_opt: MaseOpt) -> None:
+    Path("file").touch()
+    assert_told(
+        mase_opt("graph.toml", "-p", "plot{file='file/x.svg'}"), 1, "cannot write file/x.svg", "another"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_no_bug(mase_opt: MaseOpt) -> None:
+    mase_opt("graph.toml", "-o", "out")  # for the graph.toml beside
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-m", "mase.cli.opt", "out/graph.toml"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: standard output: No space left on device\n")
 
 
 def test_an_error_on_the_way_out_of_an_interrupt_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
