@@ -13,6 +13,7 @@ from mase.ir.diagnostics import did_you_mean
 from mase.ir.ops.exact import Interval
 from mase.ir.ranges import ranges_of
 from mase.runtime.lower import lower
+from mase.runtime.lowering.structure import arranged
 
 __all__ = ["Interpreter", "interpret"]
 
@@ -64,6 +65,7 @@ class Interpreter(nn.Module):
         self._intervals = found.intervals
         self._keep, self._watch = keep, watch
         self.module = lower(graph).eval()
+        self._graph = graph
         self._placeholders = [n for n in self.module.graph.nodes if n.op == "placeholder"]
         self._walker = _Walker(self.module, self)
         self.values: dict[str, Tensor] = {}
@@ -71,13 +73,15 @@ class Interpreter(nn.Module):
 
     @torch.no_grad()
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's result for its arguments, positional or by keyword.
+        """The model's result for its arguments, positional or by keyword; or for the graph's inputs by name.
 
         Raises:
             MaseError: naming the node, if a value is not what the analysis proved, or an input is NaN.
         """
         self.values = {}
         names = [str(n.target) for n in self._placeholders]
+        if not args and set(kwargs) == {node.name for node in self._graph.inputs}:
+            kwargs = arranged(self._graph, {name: _carrier(x) for name, x in kwargs.items()})
         given = dict(zip(names, args, strict=False)) | kwargs
         missing = [n for n in names if n not in given]
         if missing or len(args) + len(kwargs) != len(names):

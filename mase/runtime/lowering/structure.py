@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, cast
 
 from torch import fx
@@ -16,7 +17,7 @@ from mase.ir import Graph, MaseError, Node
 from mase.ir.records import record_kind
 from mase.runtime.lowering.call import named
 
-__all__ = ["add_inputs", "add_output", "record_class"]
+__all__ = ["add_inputs", "add_output", "arranged", "record_class"]
 
 
 def add_inputs(graph: Graph, target: fx.Graph, add: Callable[[Node, fx.Node], None]) -> None:
@@ -31,12 +32,48 @@ def add_inputs(graph: Graph, target: fx.Graph, add: Callable[[Node, fx.Node], No
     roots = {name: target.placeholder(name) for name in dict.fromkeys(root for root, _ in paths.values())}
     for node, (root, steps) in paths.items():
         value = roots[root]
-        for step in steps:
-            value = target.call_function(*step(value))
+        for function, key in steps:
+            value = target.call_function(function, (value, key))
         add(node, value)
 
 
-_Step = Callable[[fx.Node], tuple[Callable[..., Any], tuple[Any, ...]]]
+_Step = tuple[Callable[..., Any], Any]
+
+
+def arranged(graph: Graph, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the lowered module by keyword, made of a value for each input of the graph.
+
+    Args:
+        graph: the graph with the inputs.
+        values: by the names of the input nodes.
+
+    Example:
+        >>> from mase.ir import parse_type
+        >>> from mase.ir.ops import core
+        >>> graph = Graph()
+        >>> _ = graph.add(core.Input(path="past[1]"), type=parse_type("f32[N]"), name="past_1")
+        >>> arranged(graph, {"past_1": 5})
+        {'past': {1: 5}}
+    """
+    made: dict[str, Any] = {}
+    for node in graph.inputs:
+        root, steps = _parse(node)
+        made[root] = _placed(made.get(root), steps, values[node.name])
+    return made
+
+
+def _placed(container: Any, steps: list[_Step], value: Any) -> Any:
+    """What steps lead through, with the value at their end; what is taken by index may be a dictionary."""
+    if not steps:
+        return value
+    (function, key), *rest = steps
+    if function is getattr:
+        container = container or SimpleNamespace()
+        setattr(container, key, _placed(getattr(container, key, None), rest, value))
+        return container
+    container = {} if container is None else container
+    container[key] = _placed(container.get(key), rest, value)
+    return container
 
 
 def _parse(node: Node) -> tuple[str, list[_Step]]:
@@ -53,10 +90,10 @@ def _steps(expression: ast.expr) -> tuple[str, list[_Step]]:
             return name, []
         case ast.Subscript(value=inner, slice=ast.Constant(value=key)):
             root, steps = _steps(inner)
-            return root, [*steps, lambda value: (operator.getitem, (value, key))]
+            return root, [*steps, (operator.getitem, key)]
         case ast.Attribute(value=inner, attr=attribute) if not attribute.startswith("_"):
             root, steps = _steps(inner)
-            return root, [*steps, lambda value: (getattr, (value, attribute))]
+            return root, [*steps, (getattr, attribute)]
         case _:
             raise ValueError(ast.unparse(expression))
 

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from mase.ir import Graph, Node
 from mase.runtime.lower import lower
+from mase.runtime.lowering.structure import arranged
 from mase.runtime.verification.engine import Arrays
 
 __all__ = ["Expected", "expected_values"]
@@ -51,8 +52,9 @@ def expected_values(
                 values[n.meta["mase"]] = _array(result)
             return result
 
-    names = [str(n.meta.get("mase", n.name)) for n in module.graph.nodes if n.op == "placeholder"]
-    cast(Any, Keeping(module)).run(*(inputs[name] for name in names), enable_io_processing=False)
+    arguments = arranged(graph, inputs)
+    names = [str(n.target) for n in module.graph.nodes if n.op == "placeholder"]
+    cast(Any, Keeping(module)).run(*(arguments[name] for name in names), enable_io_processing=False)
     outputs = {node.name: _output(node, values, inputs) for node in graph.outputs}
     return Expected(outputs, values)
 

@@ -204,3 +204,24 @@ def test_mistakes_are_named(graph: Graph, tmp_path: Path) -> None:
     }.items():
         with pytest.raises(MaseError, match=message):
             mase.Pipeline(f"verify-export{{{bad}}}").run(graph.copy(), output_dir=tmp_path)
+
+
+class Nested(nn.Module):
+    """Arguments in tuples and dictionaries, as caches are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor, past: tuple[torch.Tensor, dict[str, torch.Tensor]]) -> torch.Tensor:
+        return self.linear(x) + past[0] * past[1]["value"]
+
+
+def test_inputs_within_arguments_are_fed(tmp_path: Path) -> None:
+    x = torch.randn(2, 3)
+    graph = mase.trace(Nested(), (x, (x + 1, {"value": x - 1})))
+    formats = 'quantize{default={data_in="fixed<8,4>",weight="fixed<8,6>"}}'
+    mase.Pipeline(f"{formats},export,verify-export").run(graph, output_dir=tmp_path)
+    made = json.loads((tmp_path / "verify-export.json").read_text())
+    assert {check["wrong"] for checks in made.values() for check in checks} == {0}
+    assert all("skipped" not in check for check in made["the graph itself"])

@@ -115,6 +115,8 @@ LAYERS = {
     "max pool": (nn.MaxPool2d(3, 2, 1), (3, 2, 9, 8)),
     "max pool dilated": (nn.MaxPool1d(2, 1, dilation=2), (3, 2, 9)),
     "max pool ceil": (nn.MaxPool2d(3, 2, ceil_mode=True), (3, 2, 8, 8)),
+    "max pool ceil in the padding": (nn.MaxPool2d(2, 2, 1, ceil_mode=True), (3, 2, 7, 7)),
+    "average pool ceil in the padding": (nn.AvgPool2d(2, 2, 1, ceil_mode=True), (3, 2, 7, 7)),
     "average pool": (nn.AvgPool2d(3, 2, 1), (3, 2, 9, 8)),
     "average pool of what is there": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), (3, 2, 9, 8)),
     "average pool with a divisor": (nn.AvgPool2d(2, divisor_override=3), (3, 2, 8, 8)),

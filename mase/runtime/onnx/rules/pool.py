@@ -25,7 +25,7 @@ def max_pool(op: pool.MaxPool, site: Site) -> str:
         strides=list(op.stride),
         pads=list(op.padding) * 2,
         dilations=list(op.dilation),
-        ceil_mode=int(op.ceil_mode),
+        ceil_mode=int(_ceils(op, site)),
     )
     return squeezed(site, result, op.spatial)
 
@@ -42,12 +42,37 @@ def avg_pool(op: pool.AvgPool, site: Site) -> str:
         kernel_shape=list(op.kernel),
         strides=list(op.stride),
         pads=list(op.padding) * 2,
-        ceil_mode=int(op.ceil_mode),
+        ceil_mode=int(_ceils(op, site)),
         count_include_pad=int(op.count_include_pad or op.divisor_override is not None),
     )
     if op.divisor_override is not None:
         result = site.emit("Mul", result, site.number(math.prod(op.kernel) / op.divisor_override))
     return squeezed(site, result, op.spatial)
+
+
+def _ceils(op: pool.MaxPool | pool.AvgPool, site: Site) -> bool:
+    """Whether a last, incomplete window counts: torch leaves out one that lies in the padding, ONNX does not.
+
+    Where torch leaves it out, no window is incomplete.
+    """
+    sizes = site.type(0).shape[-op.spatial :]
+    if not op.ceil_mode or not all(isinstance(size, int) for size in sizes):
+        return op.ceil_mode
+    results = site.result.shape[-op.spatial :]
+    dilations = op.dilation if isinstance(op, pool.MaxPool) else (1,) * op.spatial
+    spans = (
+        size + 2 * pad - dilation * (kernel - 1) - 1
+        for size, pad, kernel, dilation in zip(sizes, op.padding, op.kernel, dilations, strict=True)
+    )
+    rests = [divmod(span, stride) for span, stride in zip(spans, op.stride, strict=True)]
+    whole = [result == count + 1 for result, (count, _) in zip(results, rests, strict=True)]
+    if all(whole):
+        return False
+    if any(is_whole and rest for is_whole, (_, rest) in zip(whole, rests, strict=True)):
+        raise site.error(
+            "a window beyond one side counts and one beyond another does not; ONNX knows one rule"
+        )
+    return True
 
 
 @to_onnx.register(pool.AdaptivePool)
