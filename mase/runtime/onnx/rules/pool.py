@@ -55,24 +55,21 @@ def _ceils(op: pool.MaxPool | pool.AvgPool, site: Site) -> bool:
 
     Where torch leaves it out, no window is incomplete.
     """
-    sizes = site.type(0).shape[-op.spatial :]
-    if not op.ceil_mode or not all(isinstance(size, int) for size in sizes):
+    sizes = [d for d in site.type(0).shape[-op.spatial :] if isinstance(d, int)]
+    results = [d for d in site.result.shape[-op.spatial :] if isinstance(d, int)]
+    if not op.ceil_mode or len(sizes) < op.spatial:
         return op.ceil_mode
-    results = site.result.shape[-op.spatial :]
     dilations = op.dilation if isinstance(op, pool.MaxPool) else (1,) * op.spatial
-    spans = (
-        size + 2 * pad - dilation * (kernel - 1) - 1
-        for size, pad, kernel, dilation in zip(sizes, op.padding, op.kernel, dilations, strict=True)
-    )
-    rests = [divmod(span, stride) for span, stride in zip(spans, op.stride, strict=True)]
-    whole = [result == count + 1 for result, (count, _) in zip(results, rests, strict=True)]
-    if all(whole):
-        return False
-    if any(is_whole and rest for is_whole, (_, rest) in zip(whole, rests, strict=True)):
+    whole: list[bool] = []
+    for i, (size, result) in enumerate(zip(sizes, results, strict=True)):
+        span = size + 2 * op.padding[i] - dilations[i] * (op.kernel[i] - 1) - 1
+        if span % op.stride[i]:
+            whole.append(result == span // op.stride[i] + 1)
+    if any(whole) and not all(whole):
         raise site.error(
             "a window beyond one side counts and one beyond another does not; ONNX knows one rule"
         )
-    return True
+    return not all(whole)
 
 
 @to_onnx.register(pool.AdaptivePool)
