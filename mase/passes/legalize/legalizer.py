@@ -141,7 +141,9 @@ class Legalizer:
             raise self.fault(
                 node,
                 f"{role} = {format} takes its scale from each tensor anew",
-                "quantize{scales=static}, in a format with one scale for the tensor",
+                "leave it out, or say fixed<W,F>"
+                if role == "data_out"
+                else "quantize{scales=static}, in a format with one scale for the tensor",
             )
         return self._static(node, role, format)
 

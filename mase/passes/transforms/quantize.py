@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mase.ir.diagnostics import MaseError, UsageError
 from mase.ir.format import Format
-from mase.ir.formats import Fixed
+from mase.ir.formats import Fixed, Integer
 from mase.ir.graph import Graph, Node
 from mase.ir.keyed import formats_by_role
 from mase.ir.ops import core, nn
@@ -59,7 +59,8 @@ class Quantize:
             ``value``, ``past``, ``cos`` and ``sin``, which are as ``data_in`` unless given; ``probs`` (the
             weights inside of attention; as wide as ``query``); ``mask`` (of floats, added in attention:
             float, or by tables ``fixed<16,8>``); ``weight``; ``bias`` (in fixed point 32 bits at the scale
-            of the products, else float, unless given); ``data_out``.
+            of the products, else float, unless given); ``data_out`` (whoever takes a result quantizes it
+            anyway; in ``int<W>`` its scale is always taken from each batch anew).
         rules: tables that select nodes by ``op`` (``nn.conv2d``), ``scope`` (a glob), ``regex`` (over
             scopes and names) or ``node`` (a glob over names), and give formats by role, ``nonlinear`` or
             ``skip = true``.
@@ -155,6 +156,12 @@ class Quantize:
             for role, scale in of_weights.items():
                 give_weight_scale(node, role, scale, self._of_weights, shared)
             _note_rounded_bias(node, op, ctx)
+            if isinstance(op.data_out, Integer) and self.scales != "dynamic":
+                ctx.warn(
+                    f"data_out = {op.data_out} takes its scale from each batch anew, whatever scales says",
+                    node,
+                    help="leave data_out out: whoever takes the result quantizes it; or say fixed<W,F>",
+                )
             ctx.stat("quantized")
         graph.level = "quantized"
 

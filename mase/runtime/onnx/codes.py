@@ -149,7 +149,9 @@ def activation_scale(site: Site, role: str, format: Fixed | Integer) -> tuple[ND
     if given is None or given.value is None or given.value.dim():
         raise site.error(
             f"{role} is {format}, whose scale is taken from each tensor anew",
-            help='quantize{scales="static"} keeps one scale; channel, group and token formats have none',
+            help="leave it out, or say fixed<W,F>"
+            if role == "data_out"
+            else 'quantize{scales="static"} keeps one scale; channel, group and token formats have none',
         )
     zero = 0 if given.zero_point is None else int(given.zero_point)
     return array_of(given.value), zero

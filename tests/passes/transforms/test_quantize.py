@@ -369,3 +369,16 @@ def test_what_was_always_zero_has_no_scale_that_says_anything() -> None:
         mase.Pipeline(f'{formats},nonlinear="table"}}').run(graph, Batches(x))
     assert caught.value.diagnostics[0].node == "_2"
     assert graph.level == "float"
+
+
+def test_a_result_of_scaled_integers_has_no_scale_of_its_own_and_says_so() -> None:
+    x = torch.randn(8, 4)
+    graph = mase.trace(nn.Linear(4, 3), (x[:2],))
+    ctx = Context(graph, data=Batches(x))
+    formats = 'default={data_in="int<8>",weight="int<8>",data_out="int<8>"},batches=1'
+    mase.Pipeline(f"quantize{{{formats}}}").run_in(ctx)
+    (warned,) = [d for d in ctx.diagnostics if "from each batch anew" in d.message]
+    assert warned.node == "linear"
+    with pytest.raises(MaseError, match="data_out") as caught:
+        mase.Pipeline("legalize-casts").run(graph)
+    assert "leave it out" in str(caught.value)
