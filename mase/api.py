@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mase.ir import files, text
-from mase.ir.format import Format
+from mase.ir.diagnostics import MaseError
+from mase.ir.format import Format, parse_format
+from mase.ir.formats import Dtype
 from mase.ir.graph import Graph
 
 if TYPE_CHECKING:
@@ -214,6 +216,7 @@ def quantize(x: Tensor, format: Format | str, scale: GivenScale | None = None) -
     """
     from mase.runtime import kernels
 
+    _check_floats(x, format)
     return kernels.quantize(x, format, scale)
 
 
@@ -244,6 +247,7 @@ def encode(x: Tensor, format: Format | str, scale: GivenScale | None = None) -> 
     """
     from mase.runtime import kernels
 
+    _check_floats(x, format)
     return kernels.encode(x, format, scale)
 
 
@@ -267,4 +271,28 @@ def decode(codes: Tensor | Encoded, format: Format | str) -> Tensor:
     """
     from mase.runtime import kernels
 
+    if not _is_machines(format) and _is_floating(codes):
+        raise MaseError.of("codes are integers, and these are floats", help="encode gives codes of numbers")
     return kernels.decode(codes, format)
+
+
+def _check_floats(x: object, format: Format | str) -> None:
+    from torch import Tensor
+
+    if not isinstance(x, Tensor):
+        raise MaseError.of(
+            f"expected a tensor, found a {type(x).__name__}", help="torch.tensor(...) makes one"
+        )
+    if not _is_machines(format) and not _is_floating(x):
+        raise MaseError.of(f"expected floats, found {x.dtype}", help="x.float() gives them")
+
+
+def _is_machines(format: Format | str) -> bool:
+    """Whether it is a type of the machine, which holds integers too."""
+    return isinstance(parse_format(format) if isinstance(format, str) else format, Dtype)
+
+
+def _is_floating(x: object) -> bool:
+    from torch import Tensor
+
+    return isinstance(x, Tensor) and x.is_floating_point()

@@ -9,19 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mase.cli.arguments import Arguments
+from mase.cli.arguments import Arguments, Color
 from mase.cli.defines import Define, apply_defines, parse_define
 from mase.cli.rescue import rescued
 from mase.cli.standard_input import standard_input
 from mase.ir import text, verify
 from mase.ir.codec import from_plain
-from mase.ir.diagnostics import Location, MaseError, UsageError
+from mase.ir.diagnostics import Diagnostic, Location, MaseError, Severity, UsageError, did_you_mean
 from mase.ir.files import read_document, save
 from mase.ir.parser import Document, parse_document
 from mase.ir.processes import is_leader
 from mase.passes import Context, Instrument, Pipeline
 from mase.passes.inputs import graph_of
-from mase.passes.registry import load_all
+from mase.passes.registry import get_pass, load_all, pass_names
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,6 +61,7 @@ def _run(args: Arguments, typed: str | None) -> None:
         document.header.pipeline.pop("passes", None)  # it has run when the result is written
     else:
         _check(pipeline, document, defines)
+    _warn_of_idle_tables(document, args.color)
     if args.check:
         _check_only(document)
         return
@@ -188,6 +189,26 @@ def _check(pipeline: Pipeline, document: Document, defines: list[Define]) -> Non
 
     level = document.graph.level if document.graph else "float"
     pipeline.check(document.header, level, has_data=bool(document.header.data), at=at)
+
+
+def _warn_of_idle_tables(document: Document, color: Color) -> None:
+    """A table or an option that no pass has would have no effect, and nobody would know why."""
+    known, found = pass_names(), list[Diagnostic]()
+
+    def warn(message: str, close: str | None, *path: str) -> None:
+        found.append(Diagnostic(message, Severity.WARNING, at=document.at("passes", *path), help=close))
+
+    for name, table in document.header.passes.items():
+        if name not in known:
+            warn(f"[passes.{name}] has no effect: there is no such pass", did_you_mean(name, known), name)
+            continue
+        options = get_pass(name).options
+        for option in table.keys() - options.keys():
+            warn(f"[passes.{name}] has no option {option!r}", did_you_mean(option, options), name, option)
+    if found:
+        from mase.cli.render import make_console, show_diagnostics
+
+        show_diagnostics(make_console(color), found)
 
 
 # -- the output ---------------------------------------------------------------------------------

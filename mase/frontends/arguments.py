@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from mase.frontends.layout import flatten, is_record, keys, rebuild, refusal
@@ -55,6 +55,7 @@ class Arguments:
     """
 
     def __init__(self, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> None:
+        _check_kinds(model, args)
         self._signature = inspect.signature(model.forward)
         self._bound = _bind(model, self._signature, tuple(args), dict(kwargs or {}))
         self._flat: dict[str, tuple[list[Any], pytree.TreeSpec]] = {}
@@ -136,6 +137,15 @@ def _filled(leaf: Any, given: Mapping[tuple[str, int, int], Any], place: tuple[s
         return leaf
     parts, layout = flatten(leaf)
     return rebuild(layout, [given[(*place, j)] for j in range(len(parts))])
+
+
+def _check_kinds(model: object, args: object) -> None:
+    """What is no module has no ``forward``; a tensor is a sequence of its rows, which nobody means."""
+    if not isinstance(model, nn.Module):
+        kind = f"the class {model.__name__}" if inspect.isclass(model) else f"a {type(model).__name__}"
+        raise MaseError.of(f"expected an nn.Module, found {kind}", help="give an instance of the model")
+    if isinstance(args, Tensor):
+        raise MaseError.of("args is a tensor", help="write it as a tuple: trace(model, (x,))")
 
 
 def _bind(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mase.ir.diagnostics import Diagnostic, Severity
+from mase.ir.diagnostics import Diagnostic, MaseError, Severity
 from mase.ir.graph import Graph, Node
 from mase.passes.analysis import Analyses
 
@@ -74,6 +74,11 @@ class Context:
         """Files that passes wrote, with what each is."""
         self.analyses = Analyses(graph)
         self._said: set[Diagnostic] = set()
+        if data is not None and not hasattr(data, "prepare_data"):
+            raise MaseError.of(
+                f"data is a {type(data).__name__} and no LightningDataModule",
+                help="LightningDataModule.from_datasets(train, val, test) makes one of data sets",
+            )
         self._data = data
         self._console = console
         self._model: Module | None = None

@@ -112,6 +112,18 @@ def test_a_rule_that_an_edit_broke_has_its_line(mase_opt: MaseOpt) -> None:
         mase.load("graph.toml")
 
 
+def test_tables_without_effect_are_told(mase_opt: MaseOpt) -> None:
+    text = Path("graph.toml").read_text()
+    Path("graph.toml").write_text(
+        text.replace("[passes.cse]", "[passes.dca]\nx = 1\n[passes.dce]\nwight = true")
+    )
+    result = mase_opt("graph.toml", "-p", "cse", "-o", "out")
+    assert result.status == 0
+    assert "graph.toml:3: warning: [passes.dca] has no effect" in result.err
+    assert "did you mean 'dce'?" in result.err
+    assert "graph.toml:6: warning: [passes.dce] has no option 'wight'" in result.err
+
+
 def test_neither_graph_nor_recipe(mase_opt: MaseOpt) -> None:
     Path("graph.toml").write_text("mase = 1\n")
     assert_told(mase_opt("graph.toml"), 1, "neither a graph", "source =")
