@@ -119,8 +119,7 @@ class Importer:
             core.GetItem(index=index),
             source,
             name=f"{source.name}_{index}",
-            scope=source.scope,
-            loc=source.loc,
+            like=source,
         )
 
     def outputs(self, values: Sequence[Any], layout: Any) -> None:

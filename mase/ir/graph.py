@@ -165,6 +165,7 @@ class Graph:
         name: str | None = None,
         scope: str = "",
         loc: Location | None = None,
+        like: Node | None = None,
     ) -> Node:
         """Insert a node at the insertion point (the end, unless inside `inserting_before`).
 
@@ -176,6 +177,7 @@ class Graph:
             name: a wish; made unique.
             scope: the module path in the user's model.
             loc: the user's file and line.
+            like: a node whose scope and line the new one takes over.
 
         Raises:
             mase.ir.op.OpError: if the type is to be inferred and the operands do not fit.
@@ -185,7 +187,7 @@ class Graph:
             known = {role: self.state.entry(key).type for role, key in roles.items()}
             type = op.infer(*(n.type for n in inputs), **known)
         node = Node(self, self.fresh_name(name or op.name.rpartition(".")[2]), op, type)
-        node.scope, node.loc = scope, loc
+        node.scope, node.loc = (scope, loc) if like is None else (like.scope, like.loc)
         node.params = roles
         node.inputs = inputs
         self.append(node)
@@ -263,8 +265,7 @@ class Graph:
                 params=node.params,
                 type=node.type,
                 name=node.name,
-                scope=node.scope,
-                loc=node.loc,
+                like=node,
             )
             made.meta.update(node.meta)
         new.outputs = [new[n.name] for n in self._outputs]

@@ -120,12 +120,12 @@ class Rewriter:
             options: its ``params``, ``type`` and ``name``, as for `Graph.add`.
         """
         with self.graph.inserting_before(node):
-            return self.graph.add(op, *inputs, scope=node.scope, loc=node.loc, **options)
+            return self.graph.add(op, *inputs, like=node, **options)
 
     def insert_after(self, node: Node, op: Op, *inputs: Node, **options: Unpack[NodeOptions]) -> Node:
         """Add a node after ``node``, of the same scope and place; see `insert_before`."""
         with self.graph.inserting_after(node):
-            return self.graph.add(op, *inputs, scope=node.scope, loc=node.loc, **options)
+            return self.graph.add(op, *inputs, like=node, **options)
 
     def forward(self, node: Node, value: Node) -> None:
         """Let the users of ``node`` take ``value``, and erase ``node``."""

@@ -76,7 +76,7 @@ def max_pool(node: Node, legal: Legalizer) -> Value:
     """The largest code of each window."""
     assert isinstance(node.op, QuantizedOp)
     x = legal.operand(node, 0)
-    made = legal.new.add(node.op.float_op, x.node, name=node.name, scope=node.scope, loc=node.loc)
+    made = legal.new.add(node.op.float_op, x.node, name=node.name, like=node)
     return legal.annotated(Value(made, x.scaling, x.zero_point, x.interval))
 
 
@@ -96,9 +96,7 @@ def join(node: Node, legal: Legalizer) -> Value:
     widest = exact.hull(exact.interval_of(v.node.tensor_type) for v in made)
     if len(set(types)) > 1:
         made = [_widened(node, legal, v, widest, i) for i, v in enumerate(made)]
-    joined = legal.new.add(
-        node.op.float_op, *(v.node for v in made), name=node.name, scope=node.scope, loc=node.loc
-    )
+    joined = legal.new.add(node.op.float_op, *(v.node for v in made), name=node.name, like=node)
     interval = exact.hull(v.interval for v in made)
     return legal.annotated(Value(joined, Scaling.of(finest), values[0].zero_point, interval))
 

@@ -68,9 +68,7 @@ class Legalizer:
             MaseError: naming every node that cannot be legalized, the reason and the remedy.
         """
         for node in self.old.inputs:
-            self._plain[node] = self.new.add(
-                node.op, type=node.type, name=node.name, scope=node.scope, loc=node.loc
-            )
+            self._plain[node] = self.new.add(node.op, type=node.type, name=node.name, like=node)
         for node in self.old.nodes:
             if isinstance(node.op, QuantizedOp):
                 self._attempt(node)
@@ -192,7 +190,7 @@ class Legalizer:
         }
         operands = [v.node for v in values]
         wish = name or (f"{node.name}_exact" if getattr(node.op, "data_out", None) else node.name)
-        made = self.new.add(op, *operands, params=params, name=wish, scope=node.scope, loc=node.loc)
+        made = self.new.add(op, *operands, params=params, name=wish, like=node)
         return self.annotated(Value(made, scaling, zero_point, interval))
 
     def annotated(self, value: Value) -> Value:
@@ -301,9 +299,7 @@ class Legalizer:
         if self.boundary == "float":
             keys = {role: self.constants.given(role, key) for role, key in target.keys}
             op = Quantize(format=target.format)
-            made = self.new.add(
-                op, entry, params=keys, name=f"{node.name}_codes", scope=node.scope, loc=node.loc
-            )
+            made = self.new.add(op, entry, params=keys, name=f"{node.name}_codes", like=node)
         else:
             made = entry
             if not is_float(entry):
@@ -345,8 +341,7 @@ class Legalizer:
                 params={role: self.constants.kept(key) for role, key in node.params.items()},
                 type=node.type,
                 name=node.name,
-                scope=node.scope,
-                loc=node.loc,
+                like=node,
             )
         return self._plain[node]
 
@@ -364,9 +359,7 @@ class Legalizer:
             dtype=dtype,  # type: ignore[arg-type]
         )
         params = {"scales": quantity.scales} if quantity.scales else {}
-        return self.new.add(
-            op, value.node, params=params, name=f"{node.name}_real", scope=node.scope, loc=node.loc
-        )
+        return self.new.add(op, value.node, params=params, name=f"{node.name}_real", like=node)
 
 
 def _island(node: Node) -> tuple[str, str]:

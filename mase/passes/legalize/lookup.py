@@ -54,8 +54,7 @@ def _looked_up(
         legal.plain(node.inputs[0]),
         params={"weight": legal.constants.key(node, "weight", codes, format)},
         name=name,
-        scope=node.scope,
-        loc=node.loc,
+        like=node,
     )
     interval = exact.Interval(int(codes.min()), int(codes.max()))
     return legal.annotated(Value(made, scaling, zero_point, interval))

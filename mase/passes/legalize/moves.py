@@ -52,7 +52,7 @@ class Mover:
         format = _format(next(iter(values.values())).node.type)
         type = _with_format(node.type, format)
         op = replace(node.op, returns=type) if isinstance(node.op, Call) else node.op
-        made = legal.new.add(op, *operands, type=type, name=node.name, scope=node.scope, loc=node.loc)
+        made = legal.new.add(op, *operands, type=type, name=node.name, like=node)
         if is_relu(op):
             interval = interval.clipped(Interval(0, max(interval.max, 0)))
         return legal.annotated(Value(made, first.scaling, first.zero_point, interval))

@@ -168,7 +168,7 @@ def _turned(node: Node, legal: Legalizer, key: Value) -> Value:
     """The keys as columns."""
     op = tensor.Transpose(dim0=-2, dim1=-1)
     name = f"{node.name}_columns"
-    made = legal.new.add(op, key.node, name=name, scope=node.scope, loc=node.loc)
+    made = legal.new.add(op, key.node, name=name, like=node)
     return legal.annotated(Value(made, key.scaling, key.zero_point, key.interval))
 
 
@@ -187,7 +187,7 @@ def _shared(node: Node, legal: Legalizer, heads: Value, what: str) -> Value:
         returns=type.with_shape(shape),
     )
     name = f"{node.name}_{what}_heads"
-    made = legal.new.add(op, heads.node, type=op.returns, name=name, scope=node.scope, loc=node.loc)
+    made = legal.new.add(op, heads.node, type=op.returns, name=name, like=node)
     return legal.annotated(Value(made, heads.scaling, heads.zero_point, heads.interval))
 
 

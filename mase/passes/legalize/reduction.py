@@ -106,7 +106,7 @@ def _turned(node: Node, legal: Legalizer, x: Value, dim: int) -> Value:
     if dim == -1:
         return x
     op = tensor.Transpose(dim0=dim, dim1=-1)
-    made = legal.new.add(op, x.node, name=f"{node.name}_turned", scope=node.scope, loc=node.loc)
+    made = legal.new.add(op, x.node, name=f"{node.name}_turned", like=node)
     return legal.annotated(Value(made, x.scaling, x.zero_point, x.interval))
 
 

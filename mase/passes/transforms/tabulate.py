@@ -193,8 +193,7 @@ def _look_up(graph: Graph, node: Node, root: Node, table: Tensor) -> None:
             indices,
             params={"weight": key},
             name=f"{node.name}_rows",
-            scope=node.scope,
-            loc=node.loc,
+            like=node,
         )
     node.op = Call(target="aten.squeeze.dim", args=Template("(%0, -1)"), returns=node.type)
     node.inputs, node.params = (made,), {}
@@ -207,4 +206,4 @@ def _call(
     type = x.tensor_type
     returns = TensorType(format or type.format, type.shape[: type.rank - drop])
     op = Call(target=target, args=Template(args), returns=returns)
-    return graph.add(op, x, type=returns, name=f"{node.name}_index", scope=node.scope, loc=node.loc)
+    return graph.add(op, x, type=returns, name=f"{node.name}_index", like=node)
