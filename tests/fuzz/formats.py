@@ -72,14 +72,18 @@ def _scaled(rng: Random) -> Options:
     options["scales"] = rng.choice(["static", "static", "static", "learned", "moving"])
     if rng.random() < 0.3:
         options["rounding"] = rng.choice(_ROUNDINGS)
+    if rng.random() < 0.5:
+        options["weight_scales"] = rng.choice(["static", "learned"])
+        options["calibrate"] = rng.choice(["range", "mse"])
     return options
 
 
 def _integer(rng: Random, weight: bool = False) -> str:
     """A text such as ``uint<8,asym>``, of weights also ``int<4,channel=0>``."""
     words, name = [str(rng.choice(_WIDTHS))], "int"
-    if weight and rng.random() < 0.5:
-        words.append("channel=0")
+    if weight and rng.random() < 0.6:
+        name = rng.choice(["int", "int", "int", "uint"])
+        words += ["asym", "channel=0"] if name == "uint" else ["channel=0"]
     elif not weight and rng.random() < 0.4:
         name = "uint"
         words += ["asym"] if rng.random() < 0.7 else []

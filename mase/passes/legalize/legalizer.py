@@ -33,7 +33,7 @@ from mase.passes.legalize.registry import legalize
 from mase.passes.legalize.requantizing import requantization
 from mase.passes.legalize.value import FIT, Scaling, Target, Value
 from mase.runtime.given_scales import positive
-from mase.runtime.lowering.quantized import may_stay_wide
+from mase.runtime.lowering.quantized import stays_wide
 
 __all__ = ["Boundary", "Legalizer"]
 
@@ -270,7 +270,7 @@ class Legalizer:
             )
             self._cast[key] = made
             if found.proof is not None:
-                seen = source is not None and not may_stay_wide(source)
+                seen = source is not None and not stays_wide(source)
                 self._proved(made.node, user, found.proof.of_none() if seen else found.proof)
         return self._cast[key]
 

@@ -15,7 +15,7 @@ from mase.runtime.lowering.conv import set_padding
 from mase.runtime.lowering.registry import Source, to_arguments, to_module
 from mase.runtime.modules import QuantizedModule, quantized_module
 
-__all__ = ["may_stay_wide", "quantized"]
+__all__ = ["may_stay_wide", "quantized", "stays_wide"]
 
 
 @to_module.register(QuantizedOp)
@@ -27,7 +27,7 @@ def quantized(op: QuantizedOp, source: Source) -> QuantizedModule:
     if isinstance(base, conv.Conv):
         set_padding(module, base)
     _set_scales(module, source)
-    module.wide = may_stay_wide(source.node)
+    module.wide = stays_wide(source.node)
     module.divided = module.wide and _is_divided(source.node)
     if isinstance(source.node.type, TensorType) and isinstance(source.node.type.format, Dtype):
         module.returns(torch_dtype(source.node.type.format))
@@ -57,6 +57,30 @@ def may_stay_wide(node: Node) -> bool:
     if node in node.graph.outputs or not node.users:
         return False
     return all(_requantizes(user, node) for user in node.users)
+
+
+def stays_wide(node: Node) -> bool:
+    """Whether a value is passed on in the type that holds all its bits.
+
+    It is if it `may_stay_wide`, unless numbers of the model's float type join it on its way to a quantizer
+    that divides: they would be divided in float64 then, and lie elsewhere beside a tie than in float32.
+    """
+    return may_stay_wide(node) and not _meets_floats(node)
+
+
+def _meets_floats(node: Node) -> bool:
+    moves = [user for user in node.users if not isinstance(user.op, QuantizedOp)]
+    joined = (move for move in moves if any(map(_comes_as_float, move.inputs)))
+    return any(map(_is_divided, joined)) or any(map(_meets_floats, moves))
+
+
+def _comes_as_float(node: Node) -> bool:
+    type = node.type
+    if not (isinstance(type, TensorType) and isinstance(type.format, Dtype) and type.format.is_float):
+        return False
+    if isinstance(node.op, QuantizedOp):
+        return False
+    return any(map(_comes_as_float, node.inputs)) if keeps_values(node.op) and node.inputs else True
 
 
 def _is_divided(node: Node) -> bool:

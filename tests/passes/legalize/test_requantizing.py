@@ -18,7 +18,9 @@ from mase.ir.ops.exact import Dyadic, Interval, Requantization, RoundsAlike
 from mase.passes.legalize.requantizing import requantization
 from mase.passes.legalize.value import Scaling, Target, Value
 from mase.runtime.exact.requantize import requantize
+from mase.runtime.integer import Interpreter
 from tests.runtime.integer_graphs import Batches
+from tests.runtime.onnx.cases import Rows
 
 NEAR_A_TIE = float.fromhex("0x1.4fc534fc1d9c0p-12"), float.fromhex("0x1.5539eep-1")
 LARGEST = 2**18
@@ -174,3 +176,25 @@ def test_a_bias_that_no_integer_holds_is_refused() -> None:
     with pytest.raises(MaseError, match="bias in units of the accumulator leaves int64") as caught:
         mase.Pipeline("legalize-casts").run(graph)
     assert caught.value.diagnostics[0].node == "_2"
+
+
+def test_floats_that_join_wide_values_are_divided_as_floats() -> None:
+    """A graph's input beside codes: a quotient of float64 may lie on the other side of a tie."""
+
+    class Stacked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(40, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(torch.stack([x, x.relu()], 1))
+
+    x = torch.randn(64, 40, generator=torch.Generator().manual_seed(0))
+    graph = mase.trace(Stacked(), (x,))
+    options = 'default={data_in="int<4>" weight="int<4>"} requant=dyadic rounding=half_up'
+    mase.Pipeline(f"quantize{{{options}}}").run(graph, data=Rows(x))
+    integer = mase.Pipeline("legalize-casts").run(graph.copy())
+    scale = float(graph.state["relu.data_in_scale"])
+    ties = (torch.arange(-20, 20) / 2 * scale).expand(2, 40)
+    expected = mase.lower(graph).eval()(ties)
+    assert torch.equal(torch.as_tensor(Interpreter(integer)(ties).numpy()), expected)
