@@ -253,14 +253,9 @@ def least_error(
 
 def _scale_and_shift(node: Node) -> tuple[Tensor, Tensor]:
     """Batch norm in evaluation as ``x * scale + shift``, each of shape ``[C]``."""
-    import torch
+    from mase.runtime.modules.norm import affine
 
-    op = float_op(node.op)
+    op, state = float_op(node.op), node.graph.state
     assert isinstance(op, BatchNorm)
-    state = node.graph.state
-    mean, var = (state[node.params[r]].double() for r in ("running_mean", "running_var"))
-    ones, zeros = torch.ones_like(mean), torch.zeros_like(mean)
-    weight = state[node.params["weight"]].double() if "weight" in node.params else ones
-    bias = state[node.params["bias"]].double() if "bias" in node.params else zeros
-    scale = weight / torch.sqrt(var + op.eps)
-    return scale, bias - mean * scale
+    weight, bias = (state[node.params[r]] if r in node.params else None for r in ("weight", "bias"))
+    return affine(weight, bias, state[node.params["running_mean"]], state[node.params["running_var"]], op.eps)
