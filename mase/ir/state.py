@@ -78,6 +78,9 @@ class WeightFile:
             raise MaseError.of(f"weights file {self.path} has no tensor {key!r}")
         return {part: tensors.get_tensor(name) for part, name in names[key].items()}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "sha256": self.sha256}  # a copy opens the file anew
+
     @cached_property
     def _open(self) -> tuple[Any, dict[str, dict[str, str]]]:
         """The file, checked and opened once, and the names of its tensors by key and part."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,15 @@ def test_weights_are_checked_and_opened_once(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("mase.ir.state.file_sha256", lambda path: hashed.append(path) or file_sha256(path))
     read(tmp_path / "graph.toml").state.load()
     assert hashed == [tmp_path / "graph.safetensors"]
+
+
+def test_a_graph_that_reads_its_weights_can_be_copied_and_pickled(tmp_path: Path) -> None:
+    save(linear(), tmp_path / "graph.toml")
+    g = read(tmp_path / "graph.toml")
+    assert g.state["l.bias"].sum() == 3  # the file is open now
+    for again in (copy.deepcopy(g), pickle.loads(pickle.dumps(g))):
+        assert again == g
+        assert torch.equal(again.state["l.weight"], g.state["l.weight"])
 
 
 def test_a_missing_graph_file_lists_its_neighbours(tmp_path: Path) -> None:
