@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, cast
 
 __all__ = ["LineIndex"]
@@ -29,17 +30,23 @@ class LineIndex:
     """
 
     def __init__(self, text: str) -> None:
-        self._lines: dict[Path, int] = {}
+        self._text = text
+
+    @cached_property
+    def _lines(self) -> dict[Path, int]:
+        """The line of each path; found when first asked for, as most texts have no fault to place."""
+        lines: dict[Path, int] = {}
         table: Path = ()
-        for number, line in _outer_lines(text):
+        for number, line in _outer_lines(self._text):
             if header := _HEADER.match(line):
                 table = _path(header["key"])
                 for i in range(1, len(table) + 1):
-                    self._lines.setdefault(table[:i], number)
+                    lines.setdefault(table[:i], number)
             elif assignment := _ASSIGNMENT.match(line):
                 key = _path(assignment["key"])
                 for i in range(1, len(key) + 1):
-                    self._lines.setdefault(table + key[:i], number)
+                    lines.setdefault(table + key[:i], number)
+        return lines
 
     def line(self, *path: str) -> int:
         """The line of the longest known beginning of ``path``; 1 if none is known."""
