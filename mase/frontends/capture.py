@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, Unpack, get_args
 
+import torch
 from torch import nn
 
 from mase.frontends.arguments import Arguments
@@ -234,9 +235,24 @@ class _Attempt:
                 f'opaque=("name",), or use tracer="{other}"'
             )
         )
+        if self._fails_anyway():
+            given = ", ".join(f"{a.name} of shape {list(a.value.shape)}" for a in self.arguments.tensors)
+            remedy = f"it fails without being traced, too, on {given}: give it inputs that it takes"
         return MaseError.of(
             f"cannot trace {what}: {_reason(error)}", source=culprit_location(error), help=remedy
         )
+
+    def _fails_anyway(self) -> bool:
+        """Whether the model raises when it is simply called."""
+        if any(tensor.is_meta for tensor in (*self.model.parameters(), *self.model.buffers())):
+            return False  # it cannot be called
+        args, kwargs = self.arguments.fresh()
+        with _flags_restored(self.model), torch.no_grad(), torch.random.fork_rng():  # pyright: ignore[reportUnknownMemberType]
+            try:
+                self.model.eval()(*args, **kwargs)
+            except Exception:  # noqa: BLE001 - the user's own code
+                return True
+        return False
 
 
 def _reason(error: BaseException) -> str:

@@ -80,6 +80,12 @@ def test_a_model_that_cannot_be_traced_itself() -> None:
     assert "opaque=" in text
 
 
+def test_inputs_that_the_model_does_not_take_are_the_matter() -> None:
+    with pytest.raises(MaseError, match=r"input of shape \[2, 5\]: give it inputs that it takes") as caught:
+        trace(nn.Sequential(nn.Linear(4, 2)), (torch.randn(2, 5),))
+    assert "opaque=" not in str(caught.value)
+
+
 def test_a_module_that_fails_anyway_is_named() -> None:
     class Broken(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

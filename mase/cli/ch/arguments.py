@@ -31,7 +31,7 @@ standard error."""
 
 _ACTIONS = """\
 actions:
-  train       train the model, then measure it on the test split
+  train       train the model, measure it before and after
   test, eval  measure it on the test split
   transform   run the passes whose tables [passes.*] the configuration has, in their order
   search      look for the best formats, as [search] says

@@ -138,8 +138,8 @@ class ImageFolder(DataModule):
         if not root.is_dir():
             raise MaseError.of(
                 f"there is no folder {root}",
-                help="ImageNet is available from https://image-net.org after registration; put the images of "
-                "each class into a folder of its own: train/CLASS/IMAGE.jpg",
+                help="put the images of each class into a folder of its own: train/CLASS/IMAGE.jpg "
+                "(ImageNet is available from https://image-net.org after registration)",
             )
         return root
 
