@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 __all__ = ["Dim", "Expr", "dim", "dim_max", "parse_dim", "size_of", "symbol"]
 
@@ -255,9 +255,14 @@ def parse_dim(text: str) -> Dim:
         '((H - 1) // 2) + 1'
     """
     try:
-        return _convert(ast.parse(text.strip(), mode="eval").body)
+        return _parsed(text)
     except (SyntaxError, ZeroDivisionError):
         raise ValueError(f"malformed dimension {text!r}") from None
+
+
+@cache  # a graph has few dimensions, each of them very often
+def _parsed(text: str) -> Dim:
+    return _convert(ast.parse(text.strip(), mode="eval").body)
 
 
 def _convert(node: ast.expr) -> Dim:
