@@ -11,11 +11,17 @@ from tests.fuzz.cases import Case
 from tests.fuzz.formats import KINDS
 from tests.fuzz.judge import judge
 
-FAST, ALL = 5, 150
 CASES = [
-    pytest.param(Case(kind, seed), id=f"{kind} {seed}", marks=[pytest.mark.slow] * (seed >= FAST))
-    for kind in KINDS
-    for seed in range(ALL)
+    *(
+        pytest.param(Case(kind, seed, depth=2), id=f"small {kind} {seed}")
+        for kind in KINDS
+        for seed in range(10)
+    ),
+    *(
+        pytest.param(Case(kind, seed), id=f"{kind} {seed}", marks=pytest.mark.slow)
+        for kind in KINDS
+        for seed in range(150)
+    ),
 ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mase.ir import Graph, MaseError, Node, TensorType, TupleType
+from mase.ir import Dtype, Graph, MaseError, Node, TensorType, TupleType
 from mase.ir.diagnostics import Diagnostic
 from mase.ir.ops import conv, core, exact, norm, pool
 from mase.ir.ops.quantized import QuantizedOp, float_op
@@ -49,6 +49,24 @@ class Network:
     scales: dict[str, float | list[float]] | None
 
 
+def _check_ends(graph: Graph) -> None:
+    """A project has one input, of numbers, and one output.
+
+    Raises:
+        MaseError: naming the first node beyond that, or the input that holds indices.
+    """
+    beyond = [*graph.inputs[1:], *graph.outputs[1:]]
+    if beyond:
+        raise MaseError([beyond[0].fault("a project for hls4ml has one input and one output", _PARTS)])
+    entry = graph.inputs[0]
+    format = entry.tensor_type.format
+    if isinstance(format, Dtype) and not format.is_float:
+        raise MaseError([entry.fault(f"it holds {format}, and a circuit of hls4ml takes numbers", _PARTS)])
+
+
+_PARTS = "export a part of the model, and leave the rest to the host"
+
+
 def print_network(graph: Graph, options: HlsOptions) -> Network:
     """Print a graph node by node.
 
@@ -59,8 +77,7 @@ def print_network(graph: Graph, options: HlsOptions) -> Network:
     Raises:
         MaseError: naming every node that has no exact form, with the reason.
     """
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise MaseError.of("a project for hls4ml has one input and one output")
+    _check_ends(graph)
     runner, port = Runner(graph), _port(graph.inputs[0])
     orders = _input_axes(graph.inputs[0])
     found = [_print(graph, options, runner, port, axes) for axes in orders]

@@ -211,3 +211,16 @@ def test_a_requantizer_by_one_is_no_batch_norm() -> None:
     factors = [layer.attributes["scale_data"] for layer in found.layers if layer.kind == "BatchNormalization"]
     assert all((factor != 1).any() for factor in factors)
     assert any(each.get("result") == "ufixed<3,3,RND_CONV,SAT>" for each in types(found).values())
+
+
+def test_indices_and_second_outputs_are_refused_by_name() -> None:
+    embedded = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 2))
+    two = Written(lambda m, x: (m.a(x), m.b(x)), a=nn.Linear(4, 2), b=nn.Linear(4, 2))
+    cases = [
+        (quantized(embedded, torch.arange(6).view(2, 3)), "input", "takes numbers"),
+        (quantized(two, torch.randn(2, 4)), "b", "one input and one output"),
+    ]
+    for graph, name, reason in cases:
+        with pytest.raises(MaseError, match=reason) as caught:
+            print_network(graph, HlsOptions())
+        assert caught.value.diagnostics[0].node == name
