@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -131,6 +131,10 @@ class ImageFolder(DataModule):
         if present == ["val"]:
             return {"test": self._find(root / "val")}
         return {name: self._find(root / name) for name in present}
+
+    def located(self) -> Mapping[str, str]:
+        found = {"source": f"image-folder:{self.place(str(Path(self._folder).expanduser()))}"}
+        return found if self._classes is None else found | {"classes": str(self.place(self._classes))}
 
     @cached_property
     def _root(self) -> Path:

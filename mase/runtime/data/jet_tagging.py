@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ class JetTagging(TableModule):
         super().__init__(**options)
         self._path, self._root = path, root
         self.download = flag("download", download)
+
+    def located(self) -> Mapping[str, str]:
+        return {} if self._path is None else {"path": str(self.place(self._path))}
 
     def columns(self) -> list[Column]:
         if self._path is not None:

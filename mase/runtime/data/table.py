@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mase.ir.diagnostics import MaseError
@@ -51,6 +52,11 @@ class TableFile(TableModule):
         if header is not None and not isinstance(header, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise MaseError.of(f"header is {header!r}", help="set [data] header to true or false")
         self._header = header
+
+    def located(self) -> Mapping[str, str]:
+        names = {"val": "validation", "test": "test"}
+        others = {names[split]: str(self.place(file)) for split, file in self._others.items()}
+        return {"source": f"table:{self.place(self._file)}", **others}
 
     def columns(self) -> list[Column]:
         return self._read(self._file)
