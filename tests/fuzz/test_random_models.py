@@ -11,13 +11,13 @@ from tests.fuzz.cases import Case
 from tests.fuzz.formats import KINDS
 from tests.fuzz.judge import judge
 
-QUICK = (0, 1, 2, 3, 4, 6, 8, 10, 11, 12)  # seeds whose models take a fraction of a second
+QUICK = (1, 2, 3, 4, 8, 10, 11, 12)  # seeds whose models take a fraction of a second
 CASES = [
     *(pytest.param(Case(kind, seed, depth=2), id=f"small {kind} {seed}") for kind in KINDS for seed in QUICK),
     *(
         pytest.param(Case(kind, seed), id=f"{kind} {seed}", marks=pytest.mark.slow)
         for kind in KINDS
-        for seed in range(150)
+        for seed in range(100)
     ),
 ]
 
