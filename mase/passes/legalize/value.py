@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import floor
 
 from mase.ir.formats import Fixed, Integer
 from mase.ir.graph import Node
@@ -118,10 +119,17 @@ class Target:
         return Interval(self.min, self.max)
 
     def clipped(self, low: Fraction | None = None, high: Fraction | None = None) -> Target:
-        """The same with real numbers below ``low`` and above ``high`` saturated, on the nearest codes."""
+        """The same with real numbers below ``low`` and above ``high`` saturated, at the codes of these."""
         least, most = self.min, self.max
         if low is not None:
-            least = min(max(least, round(low / self.scale) + self.zero_point), most)
+            least = min(max(least, self._rounded(low) + self.zero_point), most)
         if high is not None:
-            most = max(min(most, round(high / self.scale) + self.zero_point), least)
+            most = max(min(most, self._rounded(high) + self.zero_point), least)
         return replace(self, min=least, max=most)
+
+    def _rounded(self, number: Fraction) -> int:
+        """A number in units of the scale, as the format rounds it."""
+        units = number / self.scale
+        if self.format.rounding == "half_even":
+            return round(units)
+        return floor(units + Fraction(1, 2) if self.format.rounding == "half_up" else units)

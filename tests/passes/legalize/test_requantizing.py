@@ -198,3 +198,15 @@ def test_floats_that_join_wide_values_are_divided_as_floats() -> None:
     ties = (torch.arange(-20, 20) / 2 * scale).expand(2, 40)
     expected = mase.lower(graph).eval()(ties)
     assert torch.equal(torch.as_tensor(Interpreter(integer)(ties).numpy()), expected)
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_a_clamp_ends_where_the_format_rounds_its_ends(rounding: str) -> None:
+    x = torch.randn(200, 4, generator=torch.manual_seed(0)) * 2
+    graph = mase.trace(nn.Sequential(nn.Hardtanh(-0.7, 1.3)), (x[:2],))
+    formats = f'default={{data_in="uint<3,asym>"}},requant=dyadic,batches=1,rounding={rounding}'
+    mase.Pipeline(f"quantize{{{formats}}}").run(graph, Batches(x))
+    module = mase.lower(graph).eval()
+    mase.Pipeline("legalize-casts").run(graph)
+    with torch.no_grad():
+        assert torch.equal(mase.interpret(graph, x)["_0_real"], module(x))
