@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from io import StringIO
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from tqdm import tqdm
 
 from mase.ir import Graph, MaseError, UsageError
 from mase.ir.files import read_document, save
@@ -501,8 +503,16 @@ def test_a_trial_cut_off_amid_its_choices_makes_the_same_ones(
 
 
 def forked(target: Callable[..., None], *args: Any, **options: Any) -> Any:
-    """Run something in another process, without importing torch once more."""
-    process = multiprocessing.get_context("fork").Process(target=target, args=args, kwargs=options)
+    """Run something in another process, without importing torch once more.
+
+    The lock of progress bars is shared with children; one that is killed while it holds that would halt us.
+    """
+
+    def alone() -> None:
+        tqdm.set_lock(threading.RLock())
+        target(*args, **options)
+
+    process = multiprocessing.get_context("fork").Process(target=alone)
     process.start()
     return process
 
