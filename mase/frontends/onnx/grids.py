@@ -13,7 +13,7 @@ from mase.ir.formats import Fixed, Integer
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["activation_format", "frac_of", "recentred", "weight_format"]
+__all__ = ["activation_format", "frac_of", "recentred", "spread", "weight_format"]
 
 _MIDDLES = (2**7, 2**15)
 
@@ -79,6 +79,19 @@ def weight_format(grid: Scaled, weight: Tensor) -> tuple[Format, Scaled | None] 
     own = span / max(format.code_max, 1)
     close = (own.reshape(-1) - grid.scale.reshape(-1)).abs() <= 2e-7 * own.reshape(-1).abs()
     return format, None if bool(close.all()) else grid
+
+
+def spread(numbers: Tensor, axis: int, rank: int) -> Tensor:
+    """One number, or one for each index of a dimension, so that they broadcast over a tensor.
+
+    Example:
+        >>> import torch
+        >>> spread(torch.ones(3), 1, 4).shape, spread(torch.ones(1), 1, 4).shape
+        (torch.Size([1, 3, 1, 1]), torch.Size([]))
+    """
+    return numbers.reshape(
+        [-1 if d == axis % rank else 1 for d in range(rank)] if numbers.numel() > 1 else ()
+    )
 
 
 def recentred(grid: Scaled) -> Scaled:

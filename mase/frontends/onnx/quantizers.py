@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mase.frontends.onnx.codes import explicit, meant
-from mase.frontends.onnx.grids import activation_format, recentred, weight_format
+from mase.frontends.onnx.grids import activation_format, recentred, spread, weight_format
 from mase.frontends.onnx.place import Place
 from mase.frontends.onnx.registry import from_onnx
 from mase.frontends.onnx.value import Scaled, Value, same_scale
@@ -61,12 +61,7 @@ def quantize(place: Place) -> Value:
 
 def _codes(numbers: Tensor, scale: Tensor, zero: Tensor, axis: int) -> Tensor:
     """What QuantizeLinear makes of a constant."""
-    if scale.numel() > 1:
-        shape = [1] * numbers.dim()
-        shape[axis] = -1
-        scale, around = scale.reshape(shape), zero.reshape(shape)
-    else:
-        scale, around = scale.reshape(()), zero.reshape(())
+    scale, around = (spread(t, axis, numbers.dim()) for t in (scale, zero))
     low, high = _ENDS[zero.dtype]
     return ((numbers / scale).round() + around).clamp(low, high).to(zero.dtype)
 
@@ -129,11 +124,8 @@ def _constant(place: Place, value: Value, scale: Tensor, zero: Tensor) -> Value:
         scale, zero = (t.repeat_interleave(place.get("block_size"), axis) for t in (scale, zero))
         cut = [slice(0, n) for n in codes.shape]
         return Value(const=(codes - zero[tuple(cut)]).float() * scale[tuple(cut)], key=key)
-    shape = [1] * codes.dim()
-    if scale.numel() > 1:
-        shape[axis] = -1
-    numbers = (codes.long() - zero.reshape(shape if zero.numel() > 1 else [1] * codes.dim())).float()
-    weight = numbers * (scale.reshape(shape) if scale.numel() > 1 else scale.reshape(()))
+    numbers = (codes.long() - spread(zero, axis, codes.dim())).float()
+    weight = numbers * spread(scale, axis, codes.dim())
     return _on_grid(Value(const=weight, key=key), Scaled(scale, zero, low, high, axis), weight)
 
 

@@ -141,17 +141,12 @@ class Gptq:
 
 def _layers(graph: Graph, ctx: Context) -> Iterable[Node]:
     """The nodes whose weights can be rounded so."""
-    users: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for key in node.params.values():
-            users.setdefault(graph.state.resolve(key), []).append(node)
     for node in graph.find(QuantizedOp):
         op = cast(QuantizedOp, node.op)
         format = op.formats.get("weight")
         if format is None or "weight" not in node.params:
             continue
-        others = users[graph.state.resolve(node.params["weight"])]
-        if reason := _obstacle(op, format, [cast(QuantizedOp, other.op) for other in others]):
+        if reason := _obstacle(op, format, [user.op for user in graph.users_of(node.params["weight"])]):
             ctx.reject(node, reason)
         else:
             yield node
@@ -201,18 +196,16 @@ def _quantizers(node: Node, weight: Tensor, groups: int) -> list[Callable[[Tenso
         every = sharing.spread(values, arranged).expand_as(arranged)
         return sharing.restore(every, like.shape).reshape(groups, len(weight) // groups, -1)
 
-    zeros = torch.zeros_like(like) if scale.zero_point is None else spread(scale.zero_point.float())
-    pairs = zip(spread(scale.value), zeros.reshape(groups, len(weight) // groups, -1), strict=True)
-    return [_on_grid(format, scales, zero) for scales, zero in pairs]
+    scales = spread(scale.value)
+    zeros = [None] * groups if scale.zero_point is None else spread(scale.zero_point)
+    return [_on_columns(format, *pair) for pair in zip(scales, zeros, strict=True)]
 
 
-def _on_grid(format: Integer, scales: Tensor, zeros: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    from mase.runtime.kernels.bits import round_units
+def _on_columns(format: Integer, scales: Tensor, zeros: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
+    from mase.runtime.kernels.integer import on_grid
 
     def quantize(x: Tensor, columns: Tensor) -> Tensor:
-        scale, zero = scales[:, columns], zeros[:, columns]
-        codes = (round_units(x / scale, format.rounding) + zero).clamp(format.code_min, format.code_max)
-        return (codes - zero) * scale + 0.0  # integers know no -0
+        return on_grid(x, format, scales[:, columns], None if zeros is None else zeros[:, columns])
 
     return quantize
 

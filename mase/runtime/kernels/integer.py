@@ -17,7 +17,7 @@ from mase.runtime.kernels.bits import code_type, finite, gradient_between, refus
 from mase.runtime.kernels.encoded import Encoded, Scale
 from mase.runtime.kernels.sharing import Sharing, check_shape
 
-__all__ = ["LEAST_SCALE", "IntegerKernel", "exact_values", "sharing_of"]
+__all__ = ["LEAST_SCALE", "IntegerKernel", "exact_values", "on_grid", "sharing_of"]
 
 LEAST_SCALE = 2.0**-126
 """The scale of nothing but zeros: the smallest normal float32."""
@@ -113,20 +113,44 @@ def exact_values(x: Tensor, format: Integer, scale: Scale) -> Tensor:
     return sharing.restore(_values(codes, format, scale), x.shape)
 
 
+def on_grid(x: Tensor, format: Integer, scale: Tensor, zero_point: Tensor | None = None) -> Tensor:
+    """The nearest numbers, where scales and zero points are spread over ``x`` already.
+
+    Args:
+        x: floats of the type that the format is computed in.
+        format: the format of the codes.
+        scale: of the type of ``x``; broadcasts with it.
+        zero_point: likewise, if the format is ``asym``.
+
+    Example:
+        >>> on_grid(torch.tensor([0.7, 9.0]), Integer(4), torch.tensor([0.5, 1.0]))
+        tensor([0.5000, 7.0000])
+    """
+    return _meant(_nearest(x, format, scale, zero_point), scale, zero_point)
+
+
 def _codes(x: Tensor, format: Integer, scale: Scale) -> Tensor:
     """Codes as floats, in a new tensor."""
-    assert scale.value is not None
-    sharing = sharing_of(format)
-    codes = round_units(x / sharing.spread(scale.value, x).to(x.dtype), format.rounding)
-    if scale.zero_point is not None:
-        codes += sharing.spread(scale.zero_point, x)
-    return codes.clamp(format.code_min, format.code_max)
+    return _nearest(x, format, *_spread(x, format, scale))
 
 
 def _values(codes: Tensor, format: Integer, scale: Scale) -> Tensor:
+    return _meant(codes, *_spread(codes, format, scale))
+
+
+def _spread(x: Tensor, format: Integer, scale: Scale) -> tuple[Tensor, Tensor | None]:
     assert scale.value is not None
-    sharing = sharing_of(format)
-    if scale.zero_point is not None:
-        codes = codes - sharing.spread(scale.zero_point, codes)
-    values = codes * sharing.spread(scale.value, codes).to(codes.dtype)
+    sharing, zero = sharing_of(format), scale.zero_point
+    return sharing.spread(scale.value, x).to(x.dtype), None if zero is None else sharing.spread(zero, x)
+
+
+def _nearest(x: Tensor, format: Integer, scale: Tensor, zero_point: Tensor | None) -> Tensor:
+    codes = round_units(x / scale, format.rounding)
+    if zero_point is not None:
+        codes += zero_point
+    return codes.clamp(format.code_min, format.code_max)
+
+
+def _meant(codes: Tensor, scale: Tensor, zero_point: Tensor | None) -> Tensor:
+    values = (codes if zero_point is None else codes - zero_point) * scale
     return values.add_(0.0)  # integers know no -0
