@@ -6,7 +6,7 @@ import argparse
 import re
 from typing import NoReturn
 
-from mase.ir.diagnostics import UsageError, did_you_mean
+from mase.ir.diagnostics import UsageError, closest
 
 __all__ = ["Parser", "ShowVersion"]
 
@@ -15,19 +15,16 @@ class Parser(argparse.ArgumentParser):
     """Reports errors as diagnostics, with a remedy."""
 
     def error(self, message: str) -> NoReturn:
-        close = self._close(message)
-        known = close is not None and close.startswith("did you mean")
-        raise UsageError.of(
-            message, help=close if known else f"{self.prog} --help shows the options and examples"
-        )
+        help = self._close(message) or f"{self.prog} --help shows the options and examples"
+        raise UsageError.of(message, help=help)
 
     def _close(self, message: str) -> str | None:
         """What the user may have meant."""
         if match := re.search(r"unrecognized arguments: (-\S+)", message):
             known = [name for action in self._actions for name in action.option_strings]
-            return did_you_mean(match[1].partition("=")[0], known)
+            return closest(match[1].partition("=")[0], known)
         if match := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
-            return did_you_mean(match[1], re.findall(r"[\w-]+", match[2]))
+            return closest(match[1], re.findall(r"[\w-]+", match[2]))
         return None
 
 

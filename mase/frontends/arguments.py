@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from mase.frontends.layout import flatten, is_record, keys, rebuild, refusal
-from mase.ir.diagnostics import MaseError, did_you_mean
+from mase.ir.diagnostics import MaseError, closest
 
 __all__ = ["Argument", "Arguments"]
 
@@ -157,11 +157,11 @@ def _bind(
         known = list(signature.parameters)
         unknown = next((k for k in kwargs if k not in known), None)
         takes = f"{type(model).__name__}.forward takes {', '.join(known)}"
-        close = did_you_mean(unknown, known) if unknown else None
+        close = closest(unknown, known) if unknown else None
         found = f"it has no {unknown!r}" if unknown else str(error)
         raise MaseError.of(
             f"the example arguments do not fit the model: {found}",
-            help=close if close and close.startswith("did you mean") else takes,
+            help=close or takes,
         ) from None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-__all__ = ["Diagnostic", "Location", "MaseError", "Severity", "UsageError", "did_you_mean"]
+__all__ = ["Diagnostic", "Location", "MaseError", "Severity", "UsageError", "closest", "did_you_mean"]
 
 
 class Severity(Enum):
@@ -123,13 +123,28 @@ class UsageError(MaseError):
     """A command line, pipeline or option that cannot be meant; ``mase-opt`` exits with status 2."""
 
 
-def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """A one-line remedy for an unknown name.
+def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """A one-line remedy for a name that is nearly one that is known; None if it is none of them.
 
     Args:
         word: what was written.
         known: what could have been written.
         cutoff: how alike a suggestion must be, from 0 to 1.
+
+    Example:
+        >>> closest("quantise", ["quantize", "train"])
+        "did you mean 'quantize'?"
+    """
+    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=cutoff)
+    return f"did you mean {close[0]!r}?" if close else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """A one-line remedy for an unknown name.
+
+    Args:
+        word: what was written.
+        known: what could have been written.
 
     Returns:
         ``"did you mean 'x'?"`` if something is close, the known names if there are few, else None.
@@ -141,7 +156,5 @@ def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
         'known: quantize, train'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=cutoff)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(names)}" if 0 < len(names) <= 30 else None
+    listed = f"known: {', '.join(names)}" if 0 < len(names) <= 30 else None
+    return closest(word, names) or listed

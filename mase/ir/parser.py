@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast, get_args
 
 from mase.ir.annotations import annotation_class
 from mase.ir.codec import from_fields, from_plain
-from mase.ir.diagnostics import Diagnostic, Location, MaseError, did_you_mean
+from mase.ir.diagnostics import Diagnostic, Location, MaseError, closest, did_you_mean
 from mase.ir.format import parse_format
 from mase.ir.graph import Graph, Header, Node
 from mase.ir.op import RESERVED, Level, Op, get_op
@@ -160,8 +160,8 @@ class _Reader:
                     self._fault(f"unknown key {key!r} in [{name}]", name, key, help=did_you_mean(key, known))
         for name in sorted(set(self._toml) - set(_TABLES) - {"mase"}):
             # Other tables are the user's own and survive; one spelt almost like ours is a slip.
-            remedy = did_you_mean(name, _TABLES, cutoff=0.75)
-            if isinstance(self._toml[name], dict) and remedy and remedy.startswith("did you mean"):
+            remedy = closest(name, _TABLES, cutoff=0.75)
+            if isinstance(self._toml[name], dict) and remedy:
                 self._fault(f"unknown table [{name}]", name, help=f"{remedy} (or choose a name less alike)")
 
     def _table(self, name: str) -> dict[str, Any]:
